@@ -1,0 +1,1 @@
+"""prebake: environment definitions become OCI images, layer by layer."""

@@ -1,0 +1,1 @@
+"""How a layer is made: resolve, plan, build, assemble, push."""

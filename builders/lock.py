@@ -1,0 +1,121 @@
+"""What a solve decided, as values: the only thing that the layers of an environment depend on.
+
+A lock is a function result, stored as a blob; `conda-lock.yml` is another form of it (see condalock.py).
+URLs are public parts only: credentials never enter.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from ..cache.digest import Digest, Json, canonical
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the image will run on; an explicit input of every solve, never sniffed from the builder.
+
+    `glibc` is the version in the base image, `cuda` the oldest driver API version the fleet has.
+    """
+
+    platform: str = "linux-64"
+    glibc: str = "2.17"
+    cuda: str | None = None
+
+    @property
+    def architecture(self) -> str:
+        """The machine in Python's words, as in wheel tags."""
+        return {"linux-64": "x86_64", "linux-aarch64": "aarch64"}[self.platform]
+
+
+@dataclass(frozen=True)
+class CondaPackage:
+    """One locked conda package, with what linking it and rendering a lock need.
+
+    `size` is in bytes and 0 when the channel does not say. `python` packages carry where their
+    site-packages are, `noarch` is None, "python" or "generic".
+    """
+
+    name: str
+    version: str
+    build: str
+    build_number: int
+    subdir: str
+    url: str
+    channel: str
+    sha256: Digest
+    md5: str | None = None
+    size: int = 0
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    noarch: str | None = None
+    site_packages: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Name of the archive in its channel."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One locked wheel."""
+
+    name: str
+    version: str
+    url: str
+    sha256: Digest
+    size: int = 0
+    depends: tuple[str, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """The wheel's file name, which carries its tags."""
+        return self.url.rsplit("/", 1)[-1].replace("%2B", "+")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Everything a definition resolved to on one target; packages sorted by name."""
+
+    target: Target
+    channels: tuple[str, ...] = ()
+    conda: tuple[CondaPackage, ...] = ()
+    pip: tuple[Wheel, ...] = ()
+
+    def python(self) -> CondaPackage | None:
+        """The python package, if conda installs one."""
+        return next((package for package in self.conda if package.name == "python"), None)
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes: the same lock always has the same digest."""
+        return canonical(_plain(asdict(self)))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Lock:
+        """Read what `to_bytes` wrote."""
+        raw = json.loads(data)
+        return cls(
+            Target(**raw["target"]),
+            tuple(raw["channels"]),
+            tuple(CondaPackage(**_typed(package)) for package in raw["conda"]),
+            tuple(Wheel(**_typed(wheel)) for wheel in raw["pip"]),
+        )
+
+
+def _plain(value: object) -> Json:
+    """A dataclass's dict with digests as their hex."""
+    if isinstance(value, dict):
+        if set(value) == {"hex"}:
+            return str(value["hex"])
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    assert value is None or isinstance(value, str | int)
+    return value
+
+
+def _typed(raw: dict[str, object]) -> dict[str, object]:
+    typed = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
+    return typed | {"sha256": Digest(str(raw["sha256"]))}

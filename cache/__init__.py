@@ -1,0 +1,1 @@
+"""Where bytes and traces live: digests, keys, OCI nouns, stores, registries."""

@@ -1,0 +1,1 @@
+"""What users declare: environment definitions and settings."""

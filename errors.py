@@ -1,0 +1,109 @@
+"""Every error a user can see.
+
+    PrebakeError
+    ├── DefinitionError      the definition cannot be read or contradicts itself      exit 2
+    ├── SettingsError        settings, references or arguments make no sense          exit 2
+    ├── SolveError           no set of packages satisfies the definition              exit 3
+    ├── PackageError         an archive is unusable: no digest, hostile, clobbering   exit 3
+    ├── IntegrityError       bytes are not what their digest says                     exit 4
+    ├── StoreError           the local store cannot be read or written (disk full)    exit 5
+    ├── RegistryError        a registry refused or answered nonsense                  exit 6
+    ├── Unreachable          nobody answered: registry, channel, index, engine        exit 7  retryable
+    └── EngineError          the Docker Engine or a command in a container failed     exit 8
+
+An error has three parts: a sentence, facts (label -> value, shown aligned) and a hint.
+
+    >>> print(DefinitionError("no image", facts={"file": "env.yml"}, hint="add `image:`"))
+    error: no image
+      file  env.yml
+    hint: add `image:`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class PrebakeError(Exception):
+    """Base of all errors a user can see; `retryable` tells whether trying again may help."""
+
+    exit_code = 1
+    retryable = False
+
+    def __init__(self, sentence: str, *, facts: Mapping[str, object] | None = None, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.facts = {label: str(value) for label, value in (facts or {}).items()}
+        self.hint = hint
+
+    def __str__(self) -> str:
+        width = max((len(label) for label in self.facts), default=0)
+        indent = "\n" + " " * (width + 4)
+        facts = [f"  {label:<{width}}  {value.replace(chr(10), indent)}" for label, value in self.facts.items()]
+        hint = [f"hint: {self.hint}"] if self.hint else []
+        return "\n".join([f"error: {self.sentence}", *facts, *hint])
+
+    def to_json(self) -> dict[str, object]:
+        """The same three parts for scripts, with the class name as `type`."""
+        return {
+            "error": self.sentence,
+            "type": type(self).__name__,
+            "facts": self.facts,
+            "hint": self.hint,
+            "retryable": self.retryable,
+        }
+
+
+class DefinitionError(PrebakeError):
+    """The definition cannot be read, is incomplete or contradicts itself."""
+
+    exit_code = 2
+
+
+class SettingsError(PrebakeError):
+    """Settings, a reference or an argument makes no sense."""
+
+    exit_code = 2
+
+
+class SolveError(PrebakeError):
+    """No set of packages satisfies the definition on the target."""
+
+    exit_code = 3
+
+
+class PackageError(PrebakeError):
+    """An archive cannot be used: without digest, hostile, clobbering, wrong kind."""
+
+    exit_code = 3
+
+
+class IntegrityError(PrebakeError):
+    """Bytes are not what their digest says."""
+
+    exit_code = 4
+
+
+class StoreError(PrebakeError):
+    """The local store cannot be read or written."""
+
+    exit_code = 5
+
+
+class RegistryError(PrebakeError):
+    """A registry refused a request or answered nonsense."""
+
+    exit_code = 6
+
+
+class Unreachable(PrebakeError):
+    """Nobody answered: a registry, a channel, an index or the Docker Engine."""
+
+    exit_code = 7
+    retryable = True
+
+
+class EngineError(PrebakeError):
+    """The Docker Engine, or a command run through it, failed."""
+
+    exit_code = 8

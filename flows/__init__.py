@@ -1,0 +1,1 @@
+"""When and where builds happen: the composition root and the flows."""
