@@ -21,7 +21,10 @@ An error has three parts: a sentence, facts (label -> value, shown aligned) and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class PrebakeError(Exception):
@@ -39,7 +42,8 @@ class PrebakeError(Exception):
     def __str__(self) -> str:
         width = max((len(label) for label in self.facts), default=0)
         indent = "\n" + " " * (width + 4)
-        facts = [f"  {label:<{width}}  {value.replace(chr(10), indent)}" for label, value in self.facts.items()]
+        texts = {label: value.replace("\n", indent) for label, value in self.facts.items()}
+        facts = [f"  {label:<{width}}  {text}" for label, text in texts.items()]
         hint = [f"hint: {self.hint}"] if self.hint else []
         return "\n".join([f"error: {self.sentence}", *facts, *hint])
 

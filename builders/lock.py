@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..cache.digest import Digest, Json, canonical
 
@@ -116,6 +117,6 @@ def _plain(value: object) -> Json:
     return value
 
 
-def _typed(raw: dict[str, object]) -> dict[str, object]:
+def _typed(raw: dict[str, Any]) -> dict[str, Any]:
     typed = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
     return typed | {"sha256": Digest(str(raw["sha256"]))}

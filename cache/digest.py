@@ -15,20 +15,20 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import xxhash
 
 from ..errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import IO
 
-    from _typeshed import ReadableBuffer
-
 CHUNK = 1 << 20
+Bytes = bytes | bytearray | memoryview
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX32 = re.compile(r"[0-9a-f]{32}")
 
@@ -38,7 +38,7 @@ class _Sha256:
 
     def __post_init__(self) -> None:
         if not _HEX64.fullmatch(self.hex):
-            raise IntegrityError("not a sha256 digest", facts={"found": self.hex, "expected": "64 hex digits"})
+            raise IntegrityError("not a sha256 digest", facts={"found": self.hex, "allowed": "64 hex digits"})
 
     def __str__(self) -> str:
         return f"sha256:{self.hex}"
@@ -55,7 +55,7 @@ class Digest(_Sha256):
         return cls(text.removeprefix("sha256:"))
 
     @classmethod
-    def of(cls, data: ReadableBuffer) -> Digest:
+    def of(cls, data: Bytes) -> Digest:
         """Digest of bytes in memory."""
         hasher = Hasher()
         hasher.update(data)
@@ -87,13 +87,6 @@ class Key:
         return self.hex
 
 
-class Sha256Context(Protocol):
-    """What OpenSSL's running SHA-256 offers here."""
-
-    def update(self, data: ReadableBuffer, /) -> None: ...  # noqa: D102
-    def finalize(self) -> bytes: ...  # noqa: D102
-
-
 class Hasher:
     """A running SHA-256 that also counts bytes."""
 
@@ -101,10 +94,10 @@ class Hasher:
         # Imported here: OpenSSL costs 25 ms to load and a hit hashes nothing with it.
         from cryptography.hazmat.primitives import hashes
 
-        self._context: Sha256Context = hashes.Hash(hashes.SHA256())
+        self._context = hashes.Hash(hashes.SHA256())
         self.size = 0
 
-    def update(self, data: ReadableBuffer) -> None:
+    def update(self, data: Bytes) -> None:
         """Feed bytes. Large buffers release the GIL."""
         self._context.update(data)
         self.size += memoryview(data).nbytes
@@ -126,7 +119,7 @@ def digest_stream(stream: IO[bytes]) -> tuple[Digest, int]:
     return hasher.digest(), hasher.size
 
 
-Json = None | bool | int | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"]
+Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
 def canonical(value: Json) -> bytes:
@@ -145,17 +138,17 @@ def _normal(value: Json) -> Json:
         return {str(_normal(name)): _normal(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_normal(item) for item in value]
-    if isinstance(value, float):
-        raise TypeError(f"floats have no place in a key: {value!r}")
-    return value
+    if value is None or isinstance(value, int):
+        return value
+    raise TypeError(f"{type(value).__name__} has no place in a key: {value!r}")
 
 
-def key_inputs(recipe: str, inputs: Mapping[str, Json], depends: Iterable[Key] = ()) -> dict[str, Json]:
+def key_inputs(recipe: str, inputs: Mapping[str, Json], depends: Iterable[Key] = ()) -> Mapping[str, Json]:
     """What a key is made of, as `explain` prints it; dependencies are a set."""
     return {"recipe": recipe, "inputs": dict(inputs), "depends": sorted({str(key) for key in depends})}
 
 
-def key_of_inputs(inputs: dict[str, Json]) -> Key:
+def key_of_inputs(inputs: Mapping[str, Json]) -> Key:
     """The key of what `key_inputs` returned."""
     return Key(xxhash.xxh3_128_hexdigest(canonical(inputs)))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RegistryError
-from .digest import Digest, DiffId
+from .digest import DiffId, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

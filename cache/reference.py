@@ -37,9 +37,9 @@ class Reference:
         tail, _, tag = tail.partition(":")
         registry, repository = _split_registry(head + slash + tail)
         if not _REPOSITORY.fullmatch(repository):
-            raise _invalid(text, f"repository `{repository}`", "lower-case letters, digits, `.`, `_`, `-`, `/`")
+            raise _invalid(text, f"repository `{repository}`", "lower-case letters, digits, `.`, `_`, `-`")
         if tag and not _TAG.fullmatch(tag):
-            raise _invalid(text, f"tag `{tag}`", "letters, digits, `_`, `.`, `-`, at most 128")
+            raise _invalid(text, f"tag `{tag}`", "letters, digits, `_`, `.`, `-`; 128 at most")
         if digest and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             raise _invalid(text, f"digest `{digest}`", "sha256: and 64 hex digits")
         pinned = Digest.parse(digest) if digest else None

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import IntegrityError
-from .digest import Digest, DiffId, Json, Key
+from .digest import Bytes, DiffId, Digest, Hasher, Json, Key
 from .oci import Descriptor, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import IO
+
 
 
 class BlobNotFound(IntegrityError):
@@ -39,13 +40,26 @@ class Trace:
     blobs: tuple[Descriptor, ...] = ()
 
 
+class HashingWriter:
+    """Passes bytes on to a file and hashes them on the way."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.hasher = Hasher()
+
+    def write(self, data: Bytes) -> int:
+        """Write and hash `data`."""
+        self.hasher.update(data)
+        return self._stream.write(data)
+
+
 class BlobStore(Protocol):
     """Content-addressed bytes."""
 
     def open(self, digest: Digest) -> IO[bytes]:
         """Stream a blob. Raises BlobNotFound."""
 
-    def put(self, write: Callable[[IO[bytes]], None]) -> tuple[Digest, int]:
+    def put(self, write: Callable[[HashingWriter], object]) -> tuple[Digest, int]:
         """Store what `write` writes; all or nothing, idempotent. Returns digest and size."""
 
     def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
@@ -58,7 +72,7 @@ class TraceStore(Protocol):
     def get(self, key: Key, inputs: Mapping[str, Json]) -> Trace | None:
         """The trace of `key`, if its recorded inputs are `inputs` and its blobs are here."""
 
-    def put(self, trace: Trace) -> None:
+    def record(self, trace: Trace) -> None:
         """Record a trace whose blobs are stored already."""
 
 

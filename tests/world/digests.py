@@ -17,7 +17,7 @@ def sha256(data: bytes) -> str:
 
 def md5(data: bytes) -> str:
     # conda's records carry md5 beside sha256 for old clients
-    return _hex(hashes.MD5(), data)  # noqa: S303
+    return _hex(hashes.MD5(), data)
 
 
 def sha256_file(path: Path) -> str:

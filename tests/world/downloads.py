@@ -1,13 +1,12 @@
 """Files from Debian and PyPI, kept in one folder so that a rebuild needs no network.
 
-Invariant: a PyPI file is used only if its sha256 is the one in the committed list, so the lists fix the bytes.
-Debian packages are what the machine's apt offers: only the point release fixes those.
+Invariant: a PyPI file is used only if its sha256 is the one in the committed list, so the lists fix the
+bytes. Debian packages are what the machine's apt offers: they change with point and security releases.
 
 >>> parse_pin("six==1.17.0 --hash=sha256:4721").version
 '1.17.0'
 """
 
-import os
 import re
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from world.digests import sha256_file
 from world.tools import ToolFailed, run, run_command
@@ -111,7 +110,7 @@ def _one_version_each(pins: list[Pin]) -> list[list[Pin]]:
 def _pip_download(pins: list[Pin], folder: Path, options: list[str]) -> None:
     listed = folder / "requirements.txt"
     listed.write_text("".join(pin.line() for pin in pins))
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     run_command([*pip, *options, "--dest", str(folder), "--requirement", str(listed)])
     listed.unlink()
 
@@ -128,4 +127,4 @@ def _moved_into(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as name:
         yield Path(name)
         for path in Path(name).iterdir():
-            os.replace(path, folder / path.name)
+            path.replace(folder / path.name)

@@ -45,12 +45,14 @@ def executable(name: str) -> str:
     return found
 
 
-def run(name: str, *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> bytes:
+def run(
+    name: str, *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> bytes:
     return run_command([executable(name), *map(str, arguments)], cwd, env)
 
 
 def run_command(command: Sequence[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> bytes:
-    done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, check=False)
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()[-2000:]
         raise ToolFailed(f"`{' '.join(command)[:200]}` ended with {done.returncode}\n{words}")

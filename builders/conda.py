@@ -1,0 +1,260 @@
+"""Conda packages become layer entries: a group is linked by py-rattler alone, in a stage of its own.
+
+A group is linked from archives, without the base and without the other groups, so its bytes depend on
+nothing else. A noarch package needs to know its python: a group that lacks it gets an empty stand-in
+package of the same version, whose record is left out of the layer.
+
+Nothing of the target is executed: link scripts are denied and reported (`LinkedGroup.warnings`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import stat
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..cache.digest import digest_stream
+from ..errors import PackageError, PrebakeError
+from .entry import FIXED_MTIME, Content, Entry, Symlink
+from .sources import channel_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rattler import PackageRecord, RepoDataRecord
+    from rattler.networking import Client
+
+    from .lock import CondaPackage
+    from .sources import Sources
+
+# Where rattler puts the loser of two packages that write one path.
+CLOBBERS = "__clobbers__"
+_STAND_IN_BUILD = "standin_0"
+
+
+@dataclass(frozen=True)
+class Linking:
+    """What linking needs besides the packages: prefix in the image, python's version, network, cache."""
+
+    prefix: str
+    python: str
+    platform: str
+    sources: Sources
+    client: Client
+    package_cache: Path
+
+
+@dataclass(frozen=True)
+class LinkedGroup:
+    """Entries of a group, their contents in the stage, and what the user should know."""
+
+    entries: tuple[Entry, ...]
+    warnings: tuple[str, ...]
+
+
+def link_group(packages: Sequence[CondaPackage], stage: Path, linking: Linking) -> LinkedGroup:
+    """Link `packages` below `stage`. Raises PackageError, Unreachable."""
+    root = stage / linking.prefix.lstrip("/")
+    asyncio.run(_link(packages, stage, root, linking))
+    _refuse_clobbers(root)
+    metas = {package: _read_meta(root, package) for package in packages}
+    entries = [entry for package, meta in metas.items() for entry in _entries(package, meta, root, linking)]
+    scripts = [script for package, meta in metas.items() for script in _link_scripts(package, meta)]
+    return LinkedGroup(tuple(entries), tuple(scripts))
+
+
+async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linking: Linking) -> None:
+    from rattler import PackageCache, Subdir
+    from rattler.install import install
+
+    records = [_record(package) for package in packages]
+    if not any(package.name == "python" for package in packages):
+        records.append(_stand_in(stage, linking.python))
+    try:
+        await install(
+            records,
+            target_prefix=root,
+            alternative_target_prefix=linking.prefix,
+            package_cache=PackageCache(linking.package_cache),
+            platform=Subdir(linking.platform),
+            client=linking.client,
+            execute_link_scripts=False,
+            show_progress=False,
+        )
+    except Exception as error:  # rattler raises plain classes without a common base
+        raise _link_error(str(error), packages, linking.sources) from error
+
+
+def _link_error(reason: str, packages: Sequence[CondaPackage], sources: Sources) -> PrebakeError:
+    if "hash mismatch" in reason.lower():
+        hint = "lock again: the archive behind this URL was replaced"
+        return PackageError("a package is not the one that was locked", facts={"reason": reason}, hint=hint)
+    return channel_error(reason, sorted({package.channel for package in packages}), sources)
+
+
+def _record(package: CondaPackage) -> RepoDataRecord:
+    from rattler import RepoDataRecord
+
+    if package.url.startswith("file://"):
+        _check_local(package)
+    return RepoDataRecord(_package_record(package), package.file_name, package.url, package.channel)
+
+
+def _package_record(package: CondaPackage) -> PackageRecord:
+    from rattler import BuildString, NoArchType, PackageName, PackageRecord, VersionWithSource
+
+    return PackageRecord(
+        name=PackageName(package.name),
+        version=VersionWithSource(package.version),
+        build=BuildString(package.build),
+        build_number=package.build_number,
+        subdir=package.subdir,
+        arch=None,
+        platform=None,
+        noarch=NoArchType(cast("Any", package.noarch)),
+        depends=list(package.depends),
+        sha256=bytes.fromhex(package.sha256.hex),
+        python_site_packages_path=package.site_packages,
+    )
+
+
+def _check_local(package: CondaPackage) -> None:
+    """Rattler checks no digest of a `file://` package, so it is done here."""
+    with Path(package.url.removeprefix("file://")).open("rb") as stream:
+        found, _ = digest_stream(stream)
+    if found != package.sha256:
+        raise PackageError(
+            "a package is not the one that was locked",
+            facts={"package": package.url, "found": found, "allowed": package.sha256},
+            hint="lock again, or restore the archive",
+        )
+
+
+def _stand_in(stage: Path, version: str) -> RepoDataRecord:
+    """An empty package called python: it tells rattler where noarch packages go."""
+    from rattler import BuildString, PackageName, PackageRecord, RepoDataRecord, VersionWithSource
+
+    name = f"python-{version}-{_STAND_IN_BUILD}.tar.bz2"
+    archive = stage / "stand-in" / name
+    archive.parent.mkdir(parents=True)
+    index = {"name": "python", "version": version, "build": _STAND_IN_BUILD, "build_number": 0}
+    files = {"info/index.json": index | {"depends": [], "subdir": "noarch"}, "info/paths.json": _NO_PATHS}
+    with tarfile.open(archive, "w:bz2") as tar:
+        for path, data in files.items():
+            text = json.dumps(data).encode()
+            member = tarfile.TarInfo(path)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text))
+    record = PackageRecord(
+        name=PackageName("python"),
+        version=VersionWithSource(version),
+        build=BuildString(_STAND_IN_BUILD),
+        build_number=0,
+        subdir="noarch",
+        arch=None,
+        platform=None,
+    )
+    return RepoDataRecord(record, name, archive.as_uri(), archive.parent.as_uri())
+
+
+_NO_PATHS: dict[str, Any] = {"paths": [], "paths_version": 1}
+
+
+def _refuse_clobbers(root: Path) -> None:
+    """Two packages of one group wrote one path: stop, unless they wrote the same bytes."""
+    for loser in sorted((root / CLOBBERS).rglob("*")):
+        if loser.is_dir():
+            continue
+        package, _, path = loser.relative_to(root / CLOBBERS).as_posix().partition("/")
+        if loser.read_bytes() != (root / path).read_bytes():
+            raise clobber_error(path, [package, *_claimants(root, path)])
+
+
+def _claimants(root: Path, path: str) -> Iterator[str]:
+    for meta in sorted((root / "conda-meta").glob("*.json")):
+        data = json.loads(meta.read_bytes())
+        if path in data["files"]:
+            yield str(data["name"])
+
+
+def clobber_error(path: str, owners: Iterable[str]) -> PackageError:
+    """Two packages want one path and disagree on its content."""
+    return PackageError(
+        "two packages write the same file with different content",
+        facts={"file": path, "packages": ", ".join(dict.fromkeys(owners))},
+        hint="remove one of them, or ask for versions that do not overlap",
+    )
+
+
+def _read_meta(root: Path, package: CondaPackage) -> dict[str, Any]:
+    stem = package.file_name.removesuffix(".conda").removesuffix(".tar.bz2")
+    meta: dict[str, Any] = json.loads((root / "conda-meta" / f"{stem}.json").read_bytes())
+    return meta
+
+
+def _entries(package: CondaPackage, meta: Mapping[str, Any], root: Path, linking: Linking) -> Iterator[Entry]:
+    index = json.loads(Path(meta["extracted_package_dir"], "info", "index.json").read_bytes())
+    latest = _seconds(index.get("timestamp"))
+    prefix = linking.prefix.lstrip("/")
+    owner = f"{package.name}-{package.version}"
+    for path in sorted({_original(item) for item in meta["paths_data"]["paths"]}):
+        yield _entry(root / path, f"{prefix}/{path}", latest, owner)
+    text = _normal_meta(package, meta, index)
+    name = f"{prefix}/conda-meta/{package.name}-{package.version}-{package.build}.json"
+    yield Entry(name, text, len(text), mtime=latest, owner=owner)
+
+
+def _original(item: Mapping[str, Any]) -> str:
+    """A path as the package has it, also where an equal file of another package won."""
+    return str(item.get("original_path") or item["_path"])
+
+
+def _seconds(timestamp: object) -> int:
+    """A package's build time; conda writes milliseconds, old packages seconds, some nothing."""
+    if not isinstance(timestamp, int) or timestamp <= 0:
+        return FIXED_MTIME
+    return timestamp // 1000 if timestamp > 1 << 33 else timestamp
+
+
+def _entry(staged: Path, path: str, latest: int, owner: str) -> Entry:
+    """Packages keep their files' times: a shipped .pyc is valid only for the .py of that time.
+
+    What rattler generates carries the present time instead and gets the package's.
+    """
+    found = os.lstat(staged)
+    mtime = min(int(found.st_mtime), latest)
+    if stat.S_ISLNK(found.st_mode):
+        content: Content = Symlink(str(staged.readlink()))
+        return Entry(path, content, 0, mtime=mtime, owner=owner)
+    return Entry(path, staged, found.st_size, bool(found.st_mode & 0o111), mtime, owner)
+
+
+def _normal_meta(package: CondaPackage, meta: Mapping[str, Any], index: Mapping[str, Any]) -> bytes:
+    """conda-meta without facts of this machine, and from the archive rather than from today's repodata."""
+    paths = [dict(item, _path=_original(item)) for item in meta["paths_data"]["paths"]]
+    for item in paths:
+        item.pop("original_path", None)
+    paths.sort(key=lambda item: str(item["_path"]))
+    normal = dict(index) | {
+        "fn": package.file_name,
+        "url": package.url,
+        "channel": package.channel,
+        "sha256": package.sha256.hex,
+        "files": [item["_path"] for item in paths],
+        "paths_data": {"paths_version": 1, "paths": paths},
+        "link": {"source": "", "type": 1},
+        "requested_specs": [],
+    }
+    return json.dumps(normal, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _link_scripts(package: CondaPackage, meta: Mapping[str, Any]) -> Iterator[str]:
+    for action in ("pre-link", "post-link"):
+        if f"bin/.{package.name}-{action}.sh" in meta["files"]:
+            yield f"{package.name} {package.version}: its {action} script was not run (denied by default)"

@@ -1,0 +1,134 @@
+"""Compression of layers, never twice.
+
+A wheel's members are deflated already. A gzip stream is a sequence of members (RFC 1952 section 2.2), so
+a large member's deflate data is spliced in verbatim as a gzip member of its own and is only inflated, for
+the diff_id and the crc32; 1.09 GB of wheels: 5.8 s against 13.2 s compressed afresh.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+from isal import isal_zlib
+
+from ..cache.digest import CHUNK, Bytes
+from ..cache.oci import LAYER_GZIP, LAYER_ZSTD
+from ..errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .entry import ZipMember
+
+GZIP_LEVEL = 2
+ZSTD_LEVEL = 3
+DEFLATED = 8
+# Deflate packs zeros 1000:1; what one read may inflate to has to stay far below the memory goal.
+PACKED_CHUNK = 128 << 10
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+
+class Encoder(Protocol):
+    """Compresses a tar stream."""
+
+    media_type: str
+
+    def write(self, data: Bytes) -> None:
+        """Compress `data`."""
+
+    def splice(self, member: ZipMember, size: int) -> Iterator[bytes]:
+        """Take a deflated member over; yields its inflated bytes, checked."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class GzipEncoder:
+    """Gzip members of about 1 MiB, and deflate streams taken over verbatim."""
+
+    media_type = LAYER_GZIP
+
+    def __init__(self, sink: Callable[[Bytes], object]) -> None:
+        self._sink = sink
+        self._pending = bytearray()
+
+    def write(self, data: Bytes) -> None:
+        """Compress `data`; what is small waits for company."""
+        self._pending += data
+        if len(self._pending) >= CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._sink(isal_zlib.compress(self._pending, GZIP_LEVEL, wbits=31))
+            self._pending = bytearray()
+
+    def splice(self, member: ZipMember, size: int) -> Iterator[bytes]:
+        """Copy the member's deflate data as a gzip member; yields its inflated bytes, checked."""
+        self._flush()
+        self._sink(_GZIP_HEADER)
+        yield from inflate(member, size, self._sink)
+        self._sink(struct.pack("<II", member.crc, size & 0xFFFFFFFF))
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush()
+
+
+class ZstdEncoder:
+    """One zstd frame; nothing can be spliced, but it unpacks faster where the whole fleet reads it."""
+
+    media_type = LAYER_ZSTD
+
+    def __init__(self, sink: Callable[[Bytes], object]) -> None:
+        import zstandard  # 25 ms, and gzip is the default
+
+        self._sink = sink
+        self._frame = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj()
+
+    def write(self, data: Bytes) -> None:
+        """Compress `data`."""
+        if packed := self._frame.compress(data):
+            self._sink(packed)
+
+    def splice(self, member: ZipMember, size: int) -> Iterator[bytes]:
+        """Inflate the member and compress it afresh; yields its inflated bytes, checked."""
+        for chunk in inflate(member, size):
+            self.write(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        """End the frame."""
+        self._sink(self._frame.flush())
+
+
+ENCODERS: dict[str, type[GzipEncoder] | type[ZstdEncoder]] = {"gzip": GzipEncoder, "zstd": ZstdEncoder}
+
+
+def inflate(member: ZipMember, size: int, copy: Callable[[Bytes], object] | None = None) -> Iterator[bytes]:
+    """Inflated bytes of a member; `copy` is handed the packed ones. Raises PackageError if they are wrong."""
+    inflater = isal_zlib.decompressobj(wbits=-15) if member.method == DEFLATED else None
+    crc = total = 0
+    for packed in read_packed(member):
+        if copy:
+            copy(packed)
+        chunk = inflater.decompress(packed) if inflater else packed
+        crc, total = isal_zlib.crc32(chunk, crc), total + len(chunk)
+        yield chunk
+    if crc != member.crc or total != size:
+        raise PackageError(
+            "a wheel is corrupt",
+            facts={"wheel": member.archive.name, "found": f"crc32 {crc:08x}", "allowed": f"{member.crc:08x}"},
+            hint="the archive is damaged although its digest is right: ask its publisher",
+        )
+
+
+def read_packed(member: ZipMember) -> Iterator[bytes]:
+    """A member's bytes as they lie in the archive; read, not mapped, so that memory stays flat."""
+    with member.archive.open("rb", buffering=0) as stream:
+        stream.seek(member.offset)
+        left = member.packed_size
+        while left and (chunk := stream.read(min(left, PACKED_CHUNK))):
+            left -= len(chunk)
+            yield chunk

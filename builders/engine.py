@@ -1,0 +1,160 @@
+"""`reuse_or_build`: a layer whose trace is there is not made again; the rest is built, side by side.
+
+Each planned layer is independent of the others, so any history of the store gives what a clean build
+gives. Blobs are stored before their trace, the image's trace after its layers'.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from ..cache.oci import MANIFEST, Descriptor, Layer, Manifest
+from ..cache.store import Trace, layer_from_json, layer_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..cache.digest import Digest, Json, Key
+    from ..cache.directory import DirectoryStore
+    from .plan import Plan, PlannedLayer
+
+LISTING = "application/vnd.prebake.listing.v1"
+HIT = "hit-local"
+BUILT = "built"
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """A layer that is in the store now: how it came there, and what assembling needs of it."""
+
+    planned: PlannedLayer
+    layer: Layer
+    outcome: str
+    seconds: float
+    activates: bool = False
+    warnings: tuple[str, ...] = ()
+    listing: Digest | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The layer's line in `build --json`."""
+        return {
+            "step": self.planned.step,
+            "key": str(self.planned.key),
+            "digest": str(self.layer.digest),
+            "diff_id": str(self.layer.diff_id),
+            "size": self.layer.descriptor.size,
+            "packages": [f"{package.name} {package.version}" for package in self.planned.packages],
+            "outcome": self.outcome,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """An image whose manifest, config and own layers are in the store."""
+
+    plan: Plan
+    manifest: Manifest
+    config: Digest
+    layers: tuple[LayerResult, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The manifest's digest: the image's identity."""
+        from ..cache.digest import Digest
+
+        return Digest.of(self.manifest.to_bytes())
+
+
+def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
+    """The image of `plan` if its trace and all its blobs are here: two look-ups, nothing built."""
+    trace = store.get(plan.key, plan.inputs)
+    if trace is None:
+        return None
+    found = cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])
+    layers = tuple(
+        LayerResult(planned, layer_from_json(each), HIT, 0.0)
+        for planned, each in zip(plan.layers, found, strict=True)
+    )
+    manifest = Manifest.from_bytes(store.read(trace.blobs[0].digest), str(store))
+    return ImageResult(plan, manifest, trace.blobs[1].digest, layers)
+
+
+def reuse_layer(planned: PlannedLayer, store: DirectoryStore) -> LayerResult | None:
+    """The layer if its trace and blobs are here."""
+    trace = store.get(planned.key, planned.inputs)
+    return _result(planned, trace, HIT, 0.0) if trace else None
+
+
+def build(
+    plan: Plan,
+    store: DirectoryStore,
+    make: Callable[[PlannedLayer], Trace],
+    jobs: int,
+    done: Callable[[LayerResult], None],
+) -> ImageResult:
+    """Make what is missing, `jobs` layers at a time, and assemble; `done` hears of each layer.
+
+    Raises what a builder raised first; layers made by then stay, with their traces.
+    """
+    results: dict[Key, LayerResult] = {}
+
+    def keep(result: LayerResult) -> None:
+        results[result.planned.key] = result
+        done(result)
+
+    for planned in plan.layers:
+        if found := reuse_layer(planned, store):
+            keep(found)
+    todo = [planned for planned in plan.layers if planned.key not in results]
+    with ThreadPoolExecutor(jobs) as pool:
+        # The biggest first, so that none of them runs alone at the end.
+        by_size = sorted(todo, key=lambda planned: -planned.size)
+        futures = [pool.submit(_make, planned, store, make) for planned in by_size]
+        try:
+            for future in as_completed(futures):
+                keep(future.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return _finish(plan, store, tuple(results[planned.key] for planned in plan.layers))
+
+
+def _make(planned: PlannedLayer, store: DirectoryStore, make: Callable[[PlannedLayer], Trace]) -> LayerResult:
+    start = time.perf_counter()
+    trace = make(planned)
+    store.record(trace)
+    return _result(planned, trace, BUILT, time.perf_counter() - start)
+
+
+def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -> LayerResult:
+    outputs = cast("Mapping[str, Any]", trace.outputs)
+    return LayerResult(
+        planned,
+        layer_from_json(outputs["layer"]),
+        outcome,
+        seconds,
+        outputs["activates"],
+        tuple(outputs["warnings"]),
+        trace.blobs[1].digest,
+    )
+
+
+def _finish(plan: Plan, store: DirectoryStore, layers: tuple[LayerResult, ...]) -> ImageResult:
+    from .image import assemble, refuse_clobbers
+
+    refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
+    activates = any(result.activates for result in layers)
+    manifest, config = assemble(plan, [result.layer for result in layers], activates=activates)
+    data = manifest.to_bytes()
+    blobs = (
+        Descriptor(MANIFEST, store.put_bytes(data), len(data)),
+        replace(manifest.config, digest=store.put_bytes(config)),
+        *(result.layer.descriptor for result in layers),
+    )
+    outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
+    store.record(Trace(plan.key, plan.inputs, outputs, blobs))
+    return ImageResult(plan, manifest, manifest.config.digest, layers)

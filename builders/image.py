@@ -1,0 +1,76 @@
+"""`assemble`: layers and a pinned base become an image config and a manifest; the base's bytes stay away.
+
+OCI image spec v1.1.0, "config" and "manifest". The env step lives here: it costs no blob but the config.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..cache.digest import Digest
+from ..cache.oci import CONFIG, Descriptor, Layer, Manifest, to_bytes
+from .conda import clobber_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .plan import Plan
+
+# Packages set variables in activate.d (SSL_CERT_FILE, GDAL_DATA, ...); the shell sources them and hands over.
+_ACTIVATE = 'for f in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do [ -r "$f" ] && . "$f"; done; exec "$@"'
+_EPOCH = "1980-01-01T00:00:00Z"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+
+
+def assemble(plan: Plan, layers: Sequence[Layer], *, activates: bool) -> tuple[Manifest, bytes]:
+    """Manifest and config of the image. `activates` says whether a package has activation scripts."""
+    base = plan.resolved.base
+    config = to_bytes(_config(plan, layers, activates=activates))
+    descriptor = Descriptor(CONFIG, Digest.of(config), len(config))
+    blobs = (*base.manifest.layers, *(layer.descriptor for layer in layers))
+    annotations = {BASE_DIGEST: str(base.digest), "io.prebake.key": str(plan.key)}
+    return Manifest(descriptor, blobs, annotations), config
+
+
+def _config(plan: Plan, layers: Sequence[Layer], *, activates: bool) -> dict[str, Any]:
+    base = plan.resolved.base.config
+    history = [{"created": _EPOCH, "created_by": f"prebake {layer.title}"} for layer in plan.layers]
+    rootfs = base["rootfs"] | {
+        "diff_ids": [*base["rootfs"]["diff_ids"], *(str(layer.diff_id) for layer in layers)]
+    }
+    config = _runtime(plan, base.get("config") or {}, activates=activates)
+    return base | {"config": config, "history": [*base.get("history", []), *history], "rootfs": rootfs}
+
+
+def _runtime(plan: Plan, base: Mapping[str, Any], *, activates: bool) -> dict[str, Any]:
+    own = plan.resolved.config_inputs()
+    env, labels = own["env"], own["labels"]
+    assert isinstance(env, dict) and isinstance(labels, dict)
+    prefix = plan.recipe.prefix if plan.layers else ""
+    config = dict(base) | {"Env": _environ(base.get("Env") or [], env, prefix)}
+    if labels:
+        config["Labels"] = dict(base.get("Labels") or {}) | labels
+    if activates:
+        entry = ["/bin/sh", "-c", _ACTIVATE, "prebake"]
+        config["Entrypoint"] = entry + list(base.get("Entrypoint") or [])
+    return config
+
+
+def _environ(base: Iterable[str], own: Mapping[str, str], prefix: str) -> list[str]:
+    """The base's variables with the prefix in front of PATH; the user's win."""
+    variables = dict(item.partition("=")[::2] for item in base)
+    if prefix:
+        path = variables.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        variables |= {"PATH": f"{prefix}/bin:{path}", "CONDA_PREFIX": prefix}
+    return [f"{name}={value}" for name, value in (variables | dict(sorted(own.items()))).items()]
+
+
+def refuse_clobbers(listings: Iterable[bytes]) -> None:
+    """Two layers that write one path must agree on its content. Raises PackageError."""
+    seen: dict[str, tuple[str, str, str]] = {}
+    for listing in listings:
+        for line in listing.decode().splitlines():
+            path, size, mark, owner = line.split("\t")
+            other = seen.setdefault(path, (size, mark, owner))
+            if other[:2] != (size, mark):
+                raise clobber_error(path, (other[2], owner))

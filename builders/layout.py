@@ -1,0 +1,131 @@
+"""Deliver an image to an OCI image layout directory, complete: the base's layers are fetched.
+
+https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
+Invariant: a file appears by rename when it is whole and its digest was compared, and `index.json` names a
+manifest after its blobs are there. Writers of one directory take turns at `index.json` alone.
+
+    write_layout(transport, image, Path("out"), "v1")     # then: skopeo copy oci:out:v1 ...
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
+
+from ..cache.digest import Digest
+from ..cache.directory import LAYOUT, replacing, store_errors
+from ..cache.oci import INDEX, MANIFEST, Descriptor, to_bytes
+from ..cache.registry import Repository
+from ..cache.store import HashingWriter
+from ..errors import IntegrityError
+from .push import Image, open_own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ..cache.transport import Transport
+
+REF_NAME = "org.opencontainers.image.ref.name"
+_PARALLEL = 4
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written to a layout; `bytes_written` are those of the `written` blobs."""
+
+    directory: Path
+    digest: Digest
+    bytes_written: int
+    existing: int
+    written: int
+
+
+def write_layout(transport: Transport, image: Image, directory: Path, name: str) -> Written:
+    """Write `image` to `directory` under `name`; entries of other names and blobs that are there stay."""
+    data = image.manifest.to_bytes()
+    blobs = {blob.digest: blob for blob in image.manifest.blobs()}.values()
+    with store_errors(directory):
+        (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        absent = [blob for blob in blobs if not _has(directory, blob)]
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(partial(_write_blob, directory, _source(transport, image)), absent))
+        entry = Descriptor(MANIFEST, Digest.of(data), len(data), {REF_NAME: name})
+        _write(directory, f"blobs/sha256/{entry.digest.hex}", data)
+        _write(directory, "oci-layout", LAYOUT)
+        _add_to_index(directory, entry)
+    size = sum(blob.size for blob in absent)
+    return Written(directory, entry.digest, size, len(blobs) - len(absent), len(absent))
+
+
+def _source(transport: Transport, image: Image) -> Callable[[Digest], IO[bytes]]:
+    base = Repository.of(transport, image.base)
+    theirs = {layer.digest for layer in image.base_layers}
+    return lambda digest: base.open_blob(digest) if digest in theirs else open_own(image, digest)
+
+
+def _path(directory: Path, digest: Digest) -> Path:
+    return directory / "blobs" / "sha256" / digest.hex
+
+
+def _has(directory: Path, blob: Descriptor) -> bool:
+    path = _path(directory, blob.digest)
+    return path.exists() and path.stat().st_size == blob.size
+
+
+def _write_blob(directory: Path, open_blob: Callable[[Digest], IO[bytes]], blob: Descriptor) -> None:
+    path = _path(directory, blob.digest)
+    with closing(open_blob(blob.digest)) as source, replacing(path, directory) as target:
+        writer = HashingWriter(target)
+        shutil.copyfileobj(source, writer, 1 << 20)
+        found = writer.hasher.digest()
+        if found != blob.digest:
+            raise IntegrityError("a blob is corrupt", facts={"expected": blob.digest, "found": found})
+
+
+def _write(directory: Path, name: str, data: bytes) -> None:
+    """Write a small file unless it is there with this content: a second delivery touches nothing."""
+    path = directory / name
+    if path.exists() and path.read_bytes() == data:
+        return
+    with replacing(path, directory) as stream:
+        stream.write(data)
+
+
+def _add_to_index(directory: Path, entry: Descriptor) -> None:
+    with _locked(directory):
+        index = _read_index(directory / "index.json")
+        others = [each for each in index["manifests"] if _name_of(each) != entry.annotations[REF_NAME]]
+        _write(directory, "index.json", to_bytes(index | {"manifests": [*others, entry.to_json()]}))
+
+
+def _name_of(entry: dict[str, Any]) -> str | None:
+    return (entry.get("annotations") or {}).get(REF_NAME)
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    empty: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX, "manifests": []}
+    try:
+        return empty | dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return empty
+    except (ValueError, TypeError) as error:
+        raise IntegrityError("not an OCI image layout", facts={"file": path, "reason": error}) from None
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """An exclusive lock on the directory itself; the system drops it with the process."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,91 @@
+"""Make one planned layer: archives in, a compressed tar and its listing in the store, a trace out."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from ..cache.oci import Descriptor, Layer
+from ..cache.store import Trace, layer_to_json
+from .conda import Linking, link_group
+from .encode import ENCODERS
+from .engine import LISTING
+from .fetch import fetch
+from .sources import connect
+from .tar import LayerWriter, TarResult
+from .wheel import wheel_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..cache.digest import Json
+    from ..cache.directory import DirectoryStore
+    from ..cache.store import HashingWriter
+    from .entry import Entry
+    from .lock import CondaPackage, Wheel
+    from .plan import PlannedLayer, Recipe
+    from .resolve import World
+
+_PARALLEL_FETCHES = 4
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What making layers needs: the store, where archives come from, the recipe."""
+
+    world: World
+    recipe: Recipe
+
+    def make(self, planned: PlannedLayer) -> Trace:
+        """Build one layer. Raises PackageError, Unreachable, StoreError."""
+        return self._make_conda(planned) if planned.step == "conda" else self._make_pip(planned)
+
+    def _make_conda(self, planned: PlannedLayer) -> Trace:
+        world = self.world
+        packages = cast("tuple[CondaPackage, ...]", planned.packages)
+        linking = Linking(
+            planned.prefix.path,
+            planned.prefix.python,
+            world.platform,
+            world.sources,
+            connect(world.sources, world.cache_dir).client,
+            world.cache_dir / "pkgs",
+        )
+        with world.store.scratch() as stage:
+            linked = link_group(packages, stage, linking)
+            return self._store(planned, linked.entries, linked.warnings)
+
+    def _make_pip(self, planned: PlannedLayer) -> Trace:
+        wheels = cast("tuple[Wheel, ...]", planned.packages)
+        with ThreadPoolExecutor(_PARALLEL_FETCHES) as pool:
+            archives = pool.map(lambda wheel: fetch(wheel, self.world.store, self.world.sources), wheels)
+            entries = [
+                entry
+                for wheel, archive in zip(wheels, archives, strict=True)
+                for entry in wheel_entries(archive, wheel.file_name, planned.prefix)
+            ]
+        return self._store(planned, entries, ())
+
+    def _store(self, planned: PlannedLayer, entries: Iterable[Entry], warnings: tuple[str, ...]) -> Trace:
+        layer, listing = store_layer(entries, self.recipe.compression, self.world.store)
+        folder = f"{planned.prefix.path.lstrip('/')}/etc/conda/activate.d/"
+        outputs: dict[str, Json] = {
+            "layer": layer_to_json(layer),
+            "activates": any(line.startswith(folder) for line in listing.decode().splitlines()),
+            "warnings": warnings,
+        }
+        listed = Descriptor(LISTING, self.world.store.put_bytes(listing), len(listing))
+        return Trace(planned.key, planned.inputs, outputs, (layer.descriptor, listed))
+
+
+def store_layer(entries: Iterable[Entry], compression: str, store: DirectoryStore) -> tuple[Layer, bytes]:
+    """Stream entries as a compressed tar into the store; returns the layer and its listing."""
+    encoder = ENCODERS[compression]
+    written: list[TarResult] = []
+
+    def write(writer: HashingWriter) -> None:
+        written.append(LayerWriter(encoder(writer.write)).write_all(entries))
+
+    digest, size = store.put(write)
+    return Layer(Descriptor(encoder.media_type, digest, size), written[0].diff_id), written[0].listing

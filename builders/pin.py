@@ -1,0 +1,106 @@
+"""Pin a base image: tag -> digest by one request, and once per digest what the solve must know of it.
+
+The base's layers are never downloaded but for that one read; facts are kept as a trace (`base/1`).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..cache.digest import key_inputs, key_of_inputs
+from ..cache.oci import CONFIG, MANIFEST, Descriptor, Manifest, Platform
+from ..cache.probe import Unknown, head_manifest
+from ..cache.reference import Reference
+from ..cache.store import Trace
+from ..errors import DefinitionError, RegistryError
+from .base import BaseFacts, read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..cache.digest import Digest
+    from ..cache.directory import DirectoryStore
+    from ..cache.registry import Document, Repository
+
+BASE = "base/1"
+_PLATFORMS = {"linux-64": Platform("linux", "amd64"), "linux-aarch64": Platform("linux", "arm64")}
+
+
+@dataclass(frozen=True)
+class Registries:
+    """How images are found: the full client, made on first need, and which hosts speak plain HTTP."""
+
+    repository: Callable[[Reference], Repository]
+    insecure: frozenset[str] = frozenset()
+
+    def head(self, reference: Reference) -> Digest | None:
+        """Digest of a tag, by the probe where that can tell."""
+        found = head_manifest(reference, self.insecure)
+        if isinstance(found, Unknown):
+            return self.repository(reference).head(reference.selector)
+        return found
+
+
+@dataclass(frozen=True)
+class PinnedBase:
+    """A base image by digest: of what its reference names (`digest`), and its manifest for the platform."""
+
+    reference: Reference
+    digest: Digest
+    manifest: Manifest
+    config: dict[str, Any]
+    facts: BaseFacts
+
+
+def pin(image: str, platform: str, prefix: str, registries: Registries, store: DirectoryStore) -> PinnedBase:
+    """Pin `image` for `platform`. Raises DefinitionError, RegistryError, Unreachable."""
+    reference = Reference.parse(image)
+    digest = reference.digest or registries.head(reference)
+    if digest is None:
+        hint = "correct `image:`, or push the base image first"
+        raise DefinitionError("the base image does not exist", facts={"image": reference}, hint=hint)
+    pinned = reference.at(digest)
+    inputs = key_inputs(BASE, {"digest": str(digest), "platform": platform, "prefix": prefix})
+    trace = store.get(key_of_inputs(inputs), inputs)
+    if trace is None:
+        trace = _inspect(pinned, platform, prefix, registries.repository(pinned), store)
+        store.record(trace)
+    manifest, config = (store.read(blob.digest) for blob in trace.blobs)
+    facts = BaseFacts.from_json(trace.outputs)
+    return PinnedBase(pinned, digest, Manifest.from_bytes(manifest, str(pinned)), json.loads(config), facts)
+
+
+def _inspect(
+    pinned: Reference, platform: str, prefix: str, repository: Repository, store: DirectoryStore
+) -> Trace:
+    document = repository.resolve(pinned.selector, _PLATFORMS[platform])
+    if document is None:
+        raise RegistryError("the base image vanished while it was read", facts={"image": pinned})
+    manifest = Manifest.from_bytes(document.data, str(pinned))
+    with repository.open_blob(manifest.config.digest) as stream:
+        config = stream.read()
+    _check_platform(json.loads(config), platform, pinned)
+    openers = [
+        (layer.media_type, functools.partial(repository.open_blob, layer.digest)) for layer in manifest.layers
+    ]
+    facts = read_facts(openers, platform, prefix)
+    inputs = key_inputs(BASE, {"digest": str(pinned.digest), "platform": platform, "prefix": prefix})
+    blobs = (_keep(document, store), Descriptor(CONFIG, store.put_bytes(config), len(config)))
+    return Trace(key_of_inputs(inputs), inputs, facts.to_json(), blobs)
+
+
+def _keep(document: Document, store: DirectoryStore) -> Descriptor:
+    return Descriptor(MANIFEST, store.put_bytes(document.data), len(document.data))
+
+
+def _check_platform(config: dict[str, Any], platform: str, image: Reference) -> None:
+    found = Platform(config.get("os", ""), config.get("architecture", ""))
+    if found != _PLATFORMS[platform]:
+        raise DefinitionError(
+            "the base image is for another platform",
+            facts={"image": image, "found": found, "allowed": _PLATFORMS[platform]},
+            hint="choose an image built for the target",
+        )

@@ -1,0 +1,90 @@
+"""The pip step of a solve: what conda offers, what uv decides, and wheels for what came as source."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlsplit
+
+from ..cache.digest import Json, key_inputs, key_of_inputs
+from ..cache.store import Trace
+from .dists import conda_interface
+from .lock import Wheel
+from .pip_solve import PipRequest, Sdist, solve_pip
+from .sources import connect, mirrored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..cache.directory import DirectoryStore
+    from ..config.definition import CondaSpec, Environment
+    from .lock import CondaPackage, Lock
+    from .resolve import World
+    from .sources import Sources
+
+DISTS = "dists/1"
+_PARALLEL = 8
+
+
+def solve_wheels(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> tuple[Wheel, ...]:
+    """The wheels that satisfy the pip list beside conda's packages, sorted by name."""
+    folder = environment.source.parent if environment.source else Path.cwd()
+    request = PipRequest(spec.pip, folder, world.allow_sdist, environment.lines)
+    memo = _recall(conda.conda, world.store)
+    known = set(memo)
+    client = connect(world.sources, world.cache_dir).client
+    interface = conda_interface(conda.conda, client, memo)
+    _remember({sha256: memo[sha256] for sha256 in memo.keys() - known}, world.store)
+    found = solve_pip(request, interface, conda.target, world.sources, world.cache_dir)
+    wheels = [_as_wheel(each, conda, world) for each in found]
+    return tuple(_with_sizes(wheels, world.sources))
+
+
+def _as_wheel(package: Wheel | Sdist, conda: Lock, world: World) -> Wheel:
+    if isinstance(package, Wheel):
+        return package
+    from .sdist import build_wheel
+
+    world.report(f"building a wheel of {package.name} {package.version}")
+    return build_wheel(package, conda, world)
+
+
+def _inputs(sha256: str) -> Mapping[str, Json]:
+    return key_inputs(DISTS, {"package": sha256})
+
+
+def _recall(packages: Sequence[CondaPackage], store: DirectoryStore) -> dict[str, list[str]]:
+    """Dists by package digest, as far as they were looked up before."""
+    memo: dict[str, list[str]] = {}
+    for package in packages:
+        inputs = _inputs(package.sha256.hex)
+        if trace := store.get(key_of_inputs(inputs), inputs):
+            memo[package.sha256.hex] = cast("list[str]", trace.outputs["dists"])
+    return memo
+
+
+def _remember(found: Mapping[str, list[str]], store: DirectoryStore) -> None:
+    for sha256, dists in found.items():
+        inputs = _inputs(sha256)
+        store.record(Trace(key_of_inputs(inputs), inputs, {"dists": dists}))
+
+
+def _with_sizes(wheels: Sequence[Wheel], sources: Sources) -> list[Wheel]:
+    """HTML indexes tell no sizes, and grouping goes by size."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(lambda wheel: wheel if wheel.size else _sized(wheel, sources), wheels))
+
+
+def _sized(wheel: Wheel, sources: Sources) -> Wheel:
+    import urllib3
+
+    url = mirrored(wheel.url, sources)
+    if url.startswith("file://"):
+        return replace(wheel, size=Path(unquote(urlsplit(url).path)).stat().st_size)
+    try:
+        answer = urllib3.request("HEAD", url, retries=3, timeout=30.0)
+    except urllib3.exceptions.HTTPError:
+        return wheel  # it will be fetched soon, with a proper error if it cannot be
+    return replace(wheel, size=int(answer.headers.get("Content-Length", 0)) if answer.status == 200 else 0)

@@ -1,0 +1,150 @@
+"""`plan(resolved, recipe)`: a resolved environment as ordered layers, each with a key. Pure.
+
+Keys are specified in docs/keys.md. Conda and pip groups are siblings: their keys hold neither the base
+nor each other, so a patched base or an added package leaves them as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..cache.digest import Json, Key, key_inputs, key_of_inputs
+from ..errors import DefinitionError
+from .grouping import Budget, check_layer_count, group
+from .prefix import Prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .lock import CondaPackage, Lock, Wheel
+    from .resolve import Resolved
+
+CONDA = "conda/1"
+PIP = "pip/1"
+IMAGE = "image/1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How layers are made: everything that changes their bytes and is not in the lock."""
+
+    prefix: str = "/opt/prebake/env"
+    compression: str = "gzip"
+    conda: Budget = field(default_factory=Budget)
+    pip: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True)
+class PlannedLayer:
+    """One layer to reuse or build: its step, what goes in, and the inputs its key is made of."""
+
+    step: str
+    packages: tuple[CondaPackage, ...] | tuple[Wheel, ...]
+    prefix: Prefix
+    inputs: Mapping[str, Json]
+
+    @functools.cached_property
+    def key(self) -> Key:
+        """The layer's key."""
+        return key_of_inputs(self.inputs)
+
+    @property
+    def title(self) -> str:
+        """Step and packages, short enough for a line."""
+        names = [package.name for package in self.packages]
+        more = f" +{len(names) - 3}" if len(names) > 3 else ""
+        return f"{self.step}: {', '.join(names[:3])}{more}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its archives, as far as channel and index tell."""
+        return sum(package.size for package in self.packages)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Layers bottom first, and the inputs of the image they make on the pinned base."""
+
+    resolved: Resolved
+    recipe: Recipe
+    layers: tuple[PlannedLayer, ...]
+    inputs: Mapping[str, Json]
+
+    @functools.cached_property
+    def key(self) -> Key:
+        """The image's key."""
+        return key_of_inputs(self.inputs)
+
+
+def plan(resolved: Resolved, recipe: Recipe) -> Plan:
+    """Plan the layers. Raises DefinitionError when they cannot be stacked on the base."""
+    layers = plan_layers(resolved.lock, recipe) if resolved.lock else ()
+    check_layer_count(len(resolved.base.manifest.layers), len(layers))
+    inputs: dict[str, Json] = {
+        "base": str(resolved.base.digest),
+        "platform": str(resolved.platform),
+        "layers": [str(layer.key) for layer in layers],
+        "config": resolved.config_inputs(),
+        "prefix": recipe.prefix,
+    }
+    return Plan(resolved, recipe, layers, key_inputs(IMAGE, inputs))
+
+
+def plan_layers(lock: Lock, recipe: Recipe) -> tuple[PlannedLayer, ...]:
+    """The layers of a lock, big single packages of both kinds below the bins that change often."""
+    prefix = prefix_of(lock, recipe)
+    conda = [_conda_layer(packages, lock, recipe, prefix) for packages in group(lock.conda, recipe.conda)]
+    pip = [_pip_layer(wheels, recipe, prefix) for wheels in group(lock.pip, recipe.pip)]
+    return tuple(sorted([*conda, *pip], key=lambda layer: not _alone(layer, recipe)))
+
+
+def _alone(layer: PlannedLayer, recipe: Recipe) -> bool:
+    budget = recipe.conda if layer.step == "conda" else recipe.pip
+    return len(layer.packages) == 1 and layer.packages[0].size >= budget.outlier
+
+
+def prefix_of(lock: Lock, recipe: Recipe) -> Prefix:
+    """Where python is. Raises DefinitionError when pip packages have no python to live with."""
+    python = lock.python()
+    if python is None:
+        if lock.pip:
+            raise DefinitionError(
+                "pip packages need a python from conda",
+                facts={"conda packages": ", ".join(package.name for package in lock.conda) or "none"},
+                hint="add `python=3.11` (or another version) to the conda dependencies",
+            )
+        return Prefix(recipe.prefix, "", "")
+    minor = ".".join(python.version.split(".")[:2])
+    return Prefix(recipe.prefix, minor, python.site_packages or f"lib/python{minor}/site-packages")
+
+
+def _conda_layer(
+    packages: Sequence[CondaPackage], lock: Lock, recipe: Recipe, prefix: Prefix
+) -> PlannedLayer:
+    pythonic = any(package.noarch == "python" for package in packages)
+    inputs: dict[str, Json] = {
+        "packages": _sorted([package.url, package.sha256.hex] for package in packages),
+        "prefix": recipe.prefix,
+        "platform": lock.target.platform,
+        # Only noarch packages are placed by python's version; the others serve every python.
+        "python": prefix.python if pythonic else None,
+        "compression": recipe.compression,
+    }
+    return PlannedLayer("conda", tuple(packages), prefix, key_inputs(CONDA, inputs))
+
+
+def _pip_layer(wheels: Sequence[Wheel], recipe: Recipe, prefix: Prefix) -> PlannedLayer:
+    inputs: dict[str, Json] = {
+        "wheels": _sorted([wheel.file_name, wheel.sha256.hex] for wheel in wheels),
+        "prefix": recipe.prefix,
+        "python": prefix.python,
+        "site_packages": prefix.site_packages,
+        "compression": recipe.compression,
+    }
+    return PlannedLayer("pip", tuple(wheels), prefix, key_inputs(PIP, inputs))
+
+
+def _sorted(pairs: Iterable[list[str]]) -> list[Json]:
+    return [[first, second] for first, second in sorted(map(tuple, pairs))]

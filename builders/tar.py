@@ -1,0 +1,105 @@
+"""Layer tars as a pure function of their entries.
+
+Entries sorted by path, every parent folder once with fixed metadata, uid and gid 0, no user names. Hard
+links, whiteouts and extended attributes are never written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from ..cache.digest import CHUNK, Bytes, DiffId, Hasher
+from ..errors import IntegrityError
+from .encode import DEFLATED, Encoder, inflate
+from .entry import FIXED_MTIME, Entry, Symlink, ZipMember
+from .tar_header import BLOCK, header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+# Below this a spliced member's header and the flush it forces cost more than compressing afresh.
+SPLICE_FROM = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class TarResult:
+    """What one layer unpacks to, and a line per entry: `path size content-xxh3 owner`."""
+
+    diff_id: DiffId
+    listing: bytes
+
+
+class LayerWriter:
+    """Writes entries, sorted by path, as a tar through an encoder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._hasher = Hasher()
+        self._folders: set[str] = set()
+        self._listing: list[str] = []
+
+    def write_all(self, entries: Iterable[Entry]) -> TarResult:
+        """Write all entries and the end of the archive."""
+        for entry in sorted(entries, key=lambda entry: entry.path):
+            self._write_folders(entry.path)
+            self._write_entry(entry)
+        self._write(bytes(2 * BLOCK))
+        self._encoder.close()
+        return TarResult(self._hasher.diff_id(), "\n".join(self._listing).encode())
+
+    def _write(self, data: Bytes) -> None:
+        self._hasher.update(data)
+        self._encoder.write(data)
+
+    def _write_folders(self, path: str) -> None:
+        folder = path.rpartition("/")[0]
+        if folder and folder not in self._folders:
+            self._write_folders(folder)
+            self._folders.add(folder)
+            self._write(header(folder + "/", b"5", 0o755, 0, FIXED_MTIME))
+
+    def _write_entry(self, entry: Entry) -> None:
+        content = entry.content
+        if isinstance(content, Symlink):
+            self._write(header(entry.path, b"2", entry.mode, 0, entry.mtime, content.target))
+            mark = xxhash.xxh3_64_hexdigest(content.target.encode())
+        else:
+            self._write(header(entry.path, b"0", entry.mode, entry.size, entry.mtime))
+            mark = self._write_content(entry, content)
+            self._write(bytes(-entry.size % BLOCK))
+        self._listing.append(f"{entry.path}\t{entry.size}\t{mark}\t{entry.owner}")
+
+    def _write_content(self, entry: Entry, content: bytes | Path | ZipMember) -> str:
+        if isinstance(content, ZipMember) and content.method == DEFLATED and entry.size >= SPLICE_FROM:
+            return self._splice(content, entry.size)
+        hasher = xxhash.xxh3_64()
+        for chunk in _chunks(content, entry.size):
+            hasher.update(chunk)
+            self._write(chunk)
+        return hasher.hexdigest()
+
+    def _splice(self, member: ZipMember, size: int) -> str:
+        hasher = xxhash.xxh3_64()
+        for chunk in self._encoder.splice(member, size):
+            hasher.update(chunk)
+            self._hasher.update(chunk)
+        return hasher.hexdigest()
+
+
+def _chunks(content: bytes | Path | ZipMember, size: int) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+    elif isinstance(content, ZipMember):
+        yield from inflate(content, size)
+    else:
+        with content.open("rb", buffering=0) as stream:
+            left = size
+            while left and (chunk := stream.read(min(left, CHUNK))):
+                left -= len(chunk)
+                yield chunk
+        if left:
+            raise IntegrityError("a file changed while it was read", facts={"file": content})

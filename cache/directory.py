@@ -1,0 +1,195 @@
+"""The local store: a directory that is an OCI image layout plus traces.
+
+    STORE/
+      oci-layout  index.json         OCI image layout 1.0.0 (image-layout.md)
+      blobs/sha256/HEX               bytes by digest
+      traces/KE/KEY.json             traces by key
+      tmp/                           half-written files; nobody reads them
+
+Invariant: a name appears only by rename of a complete file, so a process killed at any moment leaves a
+store that works, and any number of processes may write at once. Files are not fsynced (it would cost more
+than the build: 40 ms a file on a cloud disk): after a power cut a file may be short or empty, which its
+size, its digest or its canonical inputs give away, and it counts as a miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ..errors import IntegrityError, StoreError
+from .digest import Digest, Json, Key, canonical
+from .oci import Descriptor
+from .store import BlobNotFound, HashingWriter, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+@contextlib.contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError into what the user can act on: no space, no permission, read-only."""
+    try:
+        yield
+    except OSError as error:
+        hint = {
+            errno.ENOSPC: "free some space or point the store elsewhere; nothing half-written was kept",
+            errno.EDQUOT: "the disk quota is used up; nothing half-written was kept",
+            errno.EACCES: "give this user write permission or point the store elsewhere",
+            errno.EROFS: "the file system is read-only; point the store elsewhere",
+        }.get(error.errno or 0, "")
+        facts = {"store": path, "file": error.filename or "?", "reason": error.strerror or error}
+        raise StoreError("the local store cannot be used", facts=facts, hint=hint) from error
+
+
+@contextlib.contextmanager
+def replacing(target: Path, tmp: Path) -> Iterator[IO[bytes]]:
+    """A file that takes `target`'s name when the block ends well and vanishes when it does not."""
+    descriptor, name = tempfile.mkstemp(dir=tmp)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=1 << 20) as stream:
+            yield stream
+        Path(name).chmod(0o644)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class DirectoryStore:
+    """BlobStore and TraceStore in one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.tmp = root / "tmp"
+        self._blobs = root / "blobs" / "sha256"
+        self._traces = root / "traces"
+        with store_errors(root):
+            self._create()
+
+    def __str__(self) -> str:
+        return f"store {self.root}"
+
+    def _create(self) -> None:
+        if (self.root / "oci-layout").exists():
+            return
+        for folder in (self.tmp, self._blobs, self._traces):
+            folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.root / "oci-layout", self.tmp) as stream:
+            stream.write(LAYOUT)
+
+    def path(self, digest: Digest) -> Path:
+        """Where the blob `digest` is, or would be."""
+        return self._blobs / digest.hex
+
+    def open(self, digest: Digest) -> IO[bytes]:
+        """Stream a blob. Raises BlobNotFound; the reader checks the digest (see `read`)."""
+        try:
+            return self.path(digest).open("rb")
+        except FileNotFoundError as error:
+            raise BlobNotFound(digest, self) from error
+
+    def read(self, digest: Digest) -> bytes:
+        """A whole small blob, digest checked. Raises BlobNotFound, IntegrityError."""
+        with self.open(digest) as stream:
+            data = stream.read()
+        if Digest.of(data) != digest:
+            raise IntegrityError("a blob is corrupt", facts={"digest": digest, "store": self})
+        return data
+
+    def put(self, write: Callable[[HashingWriter], object]) -> tuple[Digest, int]:
+        """Store what `write` writes; all or nothing, idempotent. Returns digest and size in bytes."""
+        return self._put(write, lambda _: None)
+
+    def put_expected(
+        self, expected: Digest, write: Callable[[HashingWriter], object], wrong: Callable[[Digest], Exception]
+    ) -> None:
+        """Store what `write` writes if its digest is `expected`; else raise `wrong(found)`, store nothing."""
+
+        def check(found: Digest) -> None:
+            if found != expected:
+                raise wrong(found)
+
+        self._put(write, check)
+
+    def _put(
+        self, write: Callable[[HashingWriter], object], check: Callable[[Digest], None]
+    ) -> tuple[Digest, int]:
+        with store_errors(self.root), self.temporary() as draft:
+            with draft.open("wb", buffering=1 << 20) as stream:
+                writer = HashingWriter(stream)
+                write(writer)
+            digest = writer.hasher.digest()
+            check(digest)
+            draft.chmod(0o644)
+            draft.replace(self.path(digest))
+        return digest, writer.hasher.size
+
+    def put_bytes(self, data: bytes) -> Digest:
+        """Store bytes in memory."""
+        return self.put(lambda writer: writer.write(data))[0]
+
+    @contextlib.contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """A path on the store's file system that is gone afterwards."""
+        descriptor, name = tempfile.mkstemp(dir=self.tmp)
+        os.close(descriptor)
+        try:
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the store's file system that is gone afterwards."""
+        with store_errors(self.root), tempfile.TemporaryDirectory(dir=self.tmp) as name:
+            yield Path(name)
+
+    def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
+        """The digests of those blobs that are not here with their size."""
+        return {blob.digest for blob in blobs if not self._has(blob)}
+
+    def _has(self, blob: Descriptor) -> bool:
+        try:
+            return self.path(blob.digest).stat().st_size == blob.size
+        except FileNotFoundError:
+            return False
+
+    def _trace_path(self, key: Key) -> Path:
+        return self._traces / key.hex[:2] / f"{key.hex}.json"
+
+    def get(self, key: Key, inputs: Mapping[str, Json]) -> Trace | None:
+        """The trace of `key`, if it was made from `inputs` and its blobs are here; else None."""
+        try:
+            raw = json.loads(self._trace_path(key).read_bytes())
+            blobs = tuple(Descriptor.from_json(blob) for blob in raw["blobs"])
+            trace = Trace(key, raw["inputs"], raw["outputs"], blobs)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # never written, or cut short by a power failure: built again either way
+        if canonical(trace.inputs) != canonical(inputs) or self.missing(trace.blobs):
+            return None
+        return trace
+
+    def why_missing(self, key: Key, inputs: Mapping[str, Json]) -> str:
+        """Why `get` finds nothing, for people."""
+        if not self._trace_path(key).exists():
+            return "never built here"
+        raw = json.loads(self._trace_path(key).read_bytes())
+        if canonical(raw["inputs"]) != canonical(inputs):
+            return "its key is taken by other inputs"
+        return "its blobs are gone"
+
+    def record(self, trace: Trace) -> None:
+        """Write a trace whose blobs are stored already."""
+        blobs = [blob.to_json() for blob in trace.blobs]
+        data: Json = {"inputs": trace.inputs, "outputs": trace.outputs, "blobs": blobs}
+        with store_errors(self.root), replacing(self._trace_path(trace.key), self.tmp) as stream:
+            stream.write(canonical(data))

@@ -1,0 +1,257 @@
+"""One repository in a registry, in the verbs of the OCI distribution specification.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+Bytes are never believed: manifests and blobs are compared with their digest on the way in, and the
+registry is given the digest on the way out. A miss is `None` or `False`; all else is raised.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from ..errors import IntegrityError, PrebakeError, RegistryError, Unreachable
+from .digest import Digest
+from .oci import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
+from .pull import open_verified
+from .request import Refused, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import IO
+
+    from urllib3 import BaseHTTPResponse
+
+    from .reference import Reference
+    from .request import Opener
+    from .transport import Transport
+
+# What one attempt to commit an upload may take beyond the usual: registries hash and copy then.
+_COMMIT_BYTES_PER_SECOND = 20_000_000
+_LEAST_CHUNK = 16 << 20
+_PARALLEL = 8
+_ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
+_OCTETS = {"Content-Type": "application/octet-stream"}
+# An upload session that is lost is started anew, e.g. when a load balancer changed its mind.
+_SESSION_LOST = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A manifest or an index as a registry keeps it; `digest` was compared with `data`."""
+
+    media_type: str
+    digest: Digest
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`registry/name` behind a transport.
+
+    >>> Repository.of(transport, Reference.parse("python")).resolve("3.13", Platform())   # doctest: +SKIP
+    """
+
+    transport: Transport
+    registry: str
+    name: str
+
+    @classmethod
+    def of(cls, transport: Transport, reference: Reference) -> Repository:
+        """The repository that `reference` is in."""
+        return cls(transport, reference.registry, reference.repository)
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.name}"
+
+    def head(self, selector: str) -> Digest | None:
+        """Digest of the manifest at a tag or digest; asks for the body where registries do not tell it."""
+        response = self._send("HEAD", f"manifests/{selector}", (200, 404), headers=_ACCEPT)
+        if response.status == 404:
+            return None
+        told = response.headers.get("Docker-Content-Digest")
+        if told:
+            return Digest.parse(told)
+        document = self.manifest(selector)
+        return document.digest if document else None
+
+    def manifest(self, selector: str) -> Document | None:
+        """The manifest or index at a tag or digest, compared with the digest asked for and the one told."""
+        response = self._send("GET", f"manifests/{selector}", (200, 404), headers=_ACCEPT)
+        if response.status == 404:
+            return None
+        digest = Digest.of(response.data)
+        asked = selector if ":" in selector else response.headers.get("Docker-Content-Digest")
+        if asked and asked != str(digest):
+            raise _altered(self, asked, digest)
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        if media_type not in MANIFEST_TYPES:
+            media_type = str(_parse(response.data, self).get("mediaType", media_type))
+        return Document(media_type, digest, response.data)
+
+    def resolve(self, selector: str, platform: Platform) -> Document | None:
+        """The manifest for `platform` at a tag or digest; an index is looked through."""
+        found = self.manifest(selector)
+        if found is None or found.media_type not in INDEX_TYPES:
+            return found
+        picked = pick(found, platform, f"{self}:{selector}")
+        manifest = self.manifest(str(picked))
+        if manifest is None:
+            facts = {"repository": self, "index": found.digest, "manifest": picked}
+            raise RegistryError("an index points at a manifest that is gone", facts=facts)
+        return manifest
+
+    def has_blob(self, blob: Descriptor) -> bool:
+        """Whether the blob is there, with its size: cut uploads have left shorter ones behind."""
+        response = self._send("HEAD", f"blobs/{blob.digest}", (200, 404))
+        return response.status == 200 and response.headers.get("Content-Length") in (None, str(blob.size))
+
+    def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
+        """The digests of those blobs that are not there."""
+        asked = tuple({blob.digest: blob for blob in blobs}.values())
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            there = pool.map(self.has_blob, asked)
+            return {blob.digest for blob, has in zip(asked, there, strict=True) if not has}
+
+    def open_blob(self, digest: Digest) -> IO[bytes]:
+        """Stream a blob; the read that completes it raises IntegrityError if it is another.
+
+        A cut connection is resumed where it broke. Raises BlobNotFound.
+        """
+        target = f"/v2/{self.name}/blobs/{digest}"
+        request = Request("GET", self.registry, self.name, target, stream=True)
+        return open_verified(self.transport, request, digest)
+
+    def mount(self, digest: Digest, source: str) -> bool:
+        """Take the blob over from repository `source` of the same registry; False if that is refused."""
+        target = "blobs/uploads/?" + urlencode({"mount": str(digest), "from": source})
+        refusals = (202, 400, 401, 403, 404, 405)
+        return self._push("POST", target, (201, *refusals), mounts=(source,)).status == 201
+
+    def upload(self, blob: Descriptor, open_blob: Opener) -> None:
+        """Send a blob in one piece, or in chunks where a proxy says that one piece is too large."""
+        try:
+            self._in_new_sessions(lambda: self._upload_whole(blob, open_blob))
+        except Refused as error:
+            if error.status != 413:
+                raise
+            self._in_new_sessions(lambda: self._upload_chunks(blob, open_blob))
+
+    def put_manifest(self, selector: str, data: bytes, media_type: str) -> Digest:
+        """Store a manifest under a tag or its digest."""
+        headers = {"Content-Type": media_type}
+        response = self._push("PUT", f"manifests/{selector}", (201,), headers=headers, body=data)
+        digest = Digest.of(data)
+        told = response.headers.get("Docker-Content-Digest", str(digest))
+        if told != str(digest):
+            raise _altered(self, digest, told)
+        return digest
+
+    def read_back(self, digest: Digest) -> None:
+        """Check that a manifest just put can be read. Raises Unreachable if not: try the push again."""
+        if self.manifest(str(digest)) is None:
+            facts = {"repository": self, "manifest": digest}
+            raise Unreachable("a manifest was accepted but cannot be read back", facts=facts)
+
+    def _send(self, method: str, target: str, expected: tuple[int, ...], **more: Any) -> BaseHTTPResponse:
+        path = target if "://" in target or target.startswith("/") else f"/v2/{self.name}/{target}"
+        return self.transport.send(Request(method, self.registry, self.name, path, **more), *expected)
+
+    def _push(self, method: str, target: str, expected: tuple[int, ...], **more: Any) -> BaseHTTPResponse:
+        return self._send(method, target, expected, actions="pull,push", **more)
+
+    def _in_new_sessions(self, upload: Callable[[], None]) -> None:
+        """Try an upload several times, each in a session of its own: what a broken one holds is unknown."""
+        patience = self.transport.patience
+        for attempt in range(1, patience.attempts):
+            try:
+                return upload()
+            except PrebakeError as error:
+                if not _session_lost(error):
+                    raise
+                patience.rest(attempt, error)
+        return upload()
+
+    def _begin(self) -> BaseHTTPResponse:
+        return self._push("POST", "blobs/uploads/", (202,))
+
+    def _upload_whole(self, blob: Descriptor, open_blob: Opener) -> None:
+        self._push(
+            "PUT",
+            self._next(self._begin(), blob.digest),
+            (201,),
+            headers=_OCTETS | {"Content-Length": str(blob.size)},
+            body=open_blob,
+            repeatable=False,
+            read_timeout=self._commit_time(blob),
+        )
+
+    def _upload_chunks(self, blob: Descriptor, open_blob: Opener) -> None:
+        response = self._begin()
+        size = max(int(response.headers.get("OCI-Chunk-Min-Length", 0)), _LEAST_CHUNK)
+        offset = 0
+        with closing(open_blob()) as stream:
+            while chunk := stream.read(size):
+                headers = _OCTETS | {"Content-Range": f"{offset}-{offset + len(chunk) - 1}"}
+                response = self._push(
+                    "PATCH", self._next(response), (202,), headers=headers, body=chunk, repeatable=False
+                )
+                offset += len(chunk)
+        target = self._next(response, blob.digest)
+        self._push("PUT", target, (201,), repeatable=False, read_timeout=self._commit_time(blob))
+
+    def _commit_time(self, blob: Descriptor) -> float:
+        return self.transport.patience.read + blob.size / _COMMIT_BYTES_PER_SECOND
+
+    def _next(self, response: BaseHTTPResponse, digest: Digest | None = None) -> str:
+        """Where a session goes on; a registry behind a TLS proxy may name itself with `http:`."""
+        location = urlsplit(response.headers.get("Location", ""))
+        if not location.path:
+            raise RegistryError("an upload was opened without a location", facts={"repository": self})
+        if location.netloc == urlsplit(self.transport.base_url(self.registry)).netloc:
+            location = location._replace(scheme="", netloc="")
+        if digest:
+            query = urlencode([*parse_qsl(location.query, keep_blank_values=True), ("digest", str(digest))])
+            location = location._replace(query=query)
+        return location.geturl()
+
+
+def pick(index: Document, platform: Platform, where: str) -> Digest:
+    """The first manifest for `platform` in an index. Raises RegistryError listing what there is."""
+    offered: dict[Platform, str] = {}
+    for entry in _parse(index.data, where).get("manifests") or []:
+        its = entry.get("platform") or {}
+        found = Platform(its.get("os", ""), its.get("architecture", ""))
+        offered.setdefault(found, entry.get("digest", ""))
+    if platform in offered:
+        return Digest.parse(offered[platform])
+    # BuildKit lists attestations as unknown/unknown.
+    names = sorted({str(each) for each in offered} - {"unknown/unknown", "/"})
+    raise RegistryError(
+        f"no image for {platform}",
+        facts={"image": where, "offered": ", ".join(names) or "none"},
+        hint="choose an image that is built for this platform",
+    )
+
+
+def _parse(data: bytes, where: object) -> dict[str, Any]:
+    try:
+        return dict(json.loads(data))
+    except (ValueError, TypeError) as error:
+        facts = {"where": where, "reason": error}
+        raise RegistryError("neither an image manifest nor an index", facts=facts) from None
+
+
+def _session_lost(error: PrebakeError) -> bool:
+    return isinstance(error, Unreachable) or (
+        isinstance(error, Refused) and not _SESSION_LOST.isdisjoint(error.codes)
+    )
+
+
+def _altered(repository: Repository, expected: object, found: object) -> IntegrityError:
+    facts = {"repository": repository, "expected": expected, "found": found}
+    return IntegrityError("a registry's bytes are not what their digest says", facts=facts)

@@ -1,0 +1,111 @@
+"""Where an image goes: `host/repo:tag` (a registry), `oci:FOLDER[:TAG]`, `docker:NAME[:TAG]`, or the store.
+
+    >>> Destination.parse("oci:out:v1")
+    Destination(kind='oci', place='out', name='v1')
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cache.reference import Reference
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..builders.engine import ImageResult
+    from ..builders.push import Image
+    from .wiring import Workspace
+
+@dataclass(frozen=True)
+class Destination:
+    """A parsed destination."""
+
+    kind: str
+    place: str
+    name: str = "latest"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Destination:
+        """Read `--to`. Raises SettingsError."""
+        if text is None:
+            return cls("store", "")
+        kind, colon, rest = text.partition(":")
+        if colon and kind == "docker":
+            Reference.parse(rest)
+            return cls("docker", rest if ":" in rest.rpartition("/")[2] else f"{rest}:latest")
+        if colon and kind == "oci":
+            folder, _, name = rest.rpartition(":") if ":" in rest.rpartition("/")[2] else (rest, "", "latest")
+            if not folder:
+                raise SettingsError(f"`{text}` names no folder", hint="write oci:FOLDER or oci:FOLDER:TAG")
+            return cls("oci", folder, name)
+        reference = Reference.parse(text)
+        if reference.digest:
+            raise SettingsError(f"`{text}` is pinned to a digest", hint="name a tag to push to")
+        return cls("registry", str(reference))
+
+    def reference(self) -> Reference:
+        """The registry reference."""
+        return Reference.parse(self.place)
+
+
+STORE = Destination("store", "")
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """Where the image is now, and how many bytes that took."""
+
+    reference: str
+    bytes_pushed: int = 0
+
+
+def deliver(
+    result: ImageResult, to: Destination, workspace: Workspace, on_bytes: Callable[[int], None]
+) -> Delivered:
+    """Bring an image that is in the store to its destination; what is there is not sent again."""
+    pinned = f"@{result.digest}"
+    if to.kind == "store":
+        return Delivered(f"store{pinned}")
+    if to.kind == "registry":
+        return _push(result, to.reference(), workspace, on_bytes)
+    if to.kind == "oci":
+        from ..builders.layout import write_layout
+
+        written = write_layout(workspace.transport, as_image(result, workspace), Path(to.place), to.name)
+        return Delivered(f"oci:{to.place}:{to.name}{pinned}", written.bytes_written)
+    from ..builders.docker import load
+
+    loaded = load(as_image(result, workspace), to.place, workspace.engine, workspace.transport, on_bytes)
+    return Delivered(f"docker:{to.place}", loaded.bytes_sent)
+
+
+def _push(
+    result: ImageResult, to: Reference, workspace: Workspace, on_bytes: Callable[[int], None]
+) -> Delivered:
+    """One HEAD when the tag is there already; the uploader is imported only when it is not."""
+    if workspace.registries.head(to) == result.digest:
+        return Delivered(str(to.at(result.digest)))
+    from ..builders.push import Progress, push
+
+    pushed = push(workspace.transport, as_image(result, workspace), to, Progress(on_bytes))
+    return Delivered(str(pushed.reference), pushed.bytes_pushed)
+
+
+def as_image(result: ImageResult, workspace: Workspace) -> Image:
+    """What destinations take."""
+    from ..builders.push import Image
+
+    base = result.plan.resolved.base
+    store = workspace.store
+    return Image(
+        result.manifest,
+        store.read(result.config),
+        base.reference,
+        base.manifest.layers,
+        tuple(each.layer for each in result.layers),
+        store.open,
+    )

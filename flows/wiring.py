@@ -1,0 +1,115 @@
+"""The composition root: settings meet constructors here and nowhere else.
+
+Nobody else reads the environment or knows what runs behind a Protocol.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..builders.grouping import Budget
+from ..builders.pin import Registries
+from ..builders.plan import Recipe
+from ..builders.resolve import Policy, World
+from ..builders.sources import Sources
+from ..cache.directory import DirectoryStore
+from ..config.settings import Settings, load_settings
+from .destination import STORE, Destination
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..cache.reference import Reference
+    from ..cache.registry import Repository
+    from ..cache.transport import Transport
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller asks beyond the definition; an empty `policy` means the settings'."""
+
+    destination: Destination = STORE
+    policy: str = ""
+    allow_sdist: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One user's place to build: settings, local store and connections, made once per process."""
+
+    settings: Settings
+    environ: Mapping[str, str] = field(repr=False)
+
+    @functools.cached_property
+    def store(self) -> DirectoryStore:
+        """The local store."""
+        return DirectoryStore(self.settings.store)
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        """How layers are made."""
+        own = self.settings
+        budget = Budget(own.bins, own.outliers, own.outlier_bytes)
+        return Recipe(own.prefix, own.compression, budget, budget)
+
+    @functools.cached_property
+    def sources(self) -> Sources:
+        """Channels and indexes."""
+        own = self.settings
+        return Sources(
+            mirrors=own.mirrors,
+            default_channels=own.default_channels,
+            pip_index=own.pip_index,
+            pip_find_links=own.pip_find_links,
+        )
+
+    @functools.cached_property
+    def transport(self) -> Transport:
+        """HTTP to registries, with Docker's credentials."""
+        from ..cache.credentials import find_credentials
+        from ..cache.transport import Transport
+
+        folder = Path(self.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        return Transport(
+            lambda registry: find_credentials(registry, folder), insecure=frozenset(self.settings.insecure)
+        )
+
+    @functools.cached_property
+    def registries(self) -> Registries:
+        """How base images are found."""
+        return Registries(self.repository, frozenset(self.settings.insecure))
+
+    @property
+    def engine(self) -> str | None:
+        """Where the Docker Engine listens; None means its usual socket."""
+        return self.environ.get("DOCKER_HOST")
+
+    def repository(self, reference: Reference) -> Repository:
+        """The repository a reference is in."""
+        from ..cache.registry import Repository
+
+        return Repository.of(self.transport, reference)
+
+    def world(self, request: Request, report: Callable[[str], None]) -> World:
+        """What resolving may ask."""
+        own = self.settings
+        return World(
+            self.store,
+            self.registries,
+            self.sources,
+            Policy.parse(request.policy or own.policy),
+            own.platform,
+            own.cuda,
+            request.allow_sdist,
+            report,
+        )
+
+
+def open_workspace(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Workspace:
+    """The workspace of this process's environment and folder. Raises SettingsError."""
+    environ = os.environ if environ is None else environ
+    return Workspace(load_settings(environ, folder or Path.cwd()), environ)
