@@ -1,1 +1,125 @@
-"""prebake: environment definitions become OCI images, layer by layer."""
+"""prebake: environment definitions become OCI images, layer by layer.
+
+    import prebake
+
+    environment = prebake.load("env.yml")
+    for layer in prebake.plan(environment).layers:
+        print(layer.outcome, layer.planned.title)
+    built = prebake.ensure(environment, to="registry.example.com/team/vision:v1")
+    print(built.reference)
+
+Every verb takes an optional `workspace` (settings, store, connections); without it the one of this
+process's environment variables and folder is used. All errors are `PrebakeError`s.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config.definition import Definition, Environment
+from .errors import PrebakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .builders.verify import Report
+    from .flows.ensure import Built
+    from .flows.preview import Preview
+    from .flows.wiring import Workspace
+
+__all__ = [
+    "Definition",
+    "Environment",
+    "PrebakeError",
+    "ensure",
+    "explain",
+    "load",
+    "lock",
+    "open_workspace",
+    "plan",
+    "run",
+    "verify",
+]
+
+
+def load(file: str | Path, *, image: str | None = None) -> Environment:
+    """Read an environment, conda or requirements file; the latter two need a base `image`.
+
+    Raises DefinitionError.
+    """
+    from .config.load import load as load_file
+
+    return load_file(Path(file), image=image)
+
+
+@functools.cache
+def open_workspace() -> Workspace:
+    """The workspace of this process; made once. Raises SettingsError, StoreError."""
+    from .flows.wiring import open_workspace as open_it
+
+    return open_it()
+
+
+def plan(environment: Environment, *, policy: str = "", workspace: Workspace | None = None) -> Preview:
+    """What a build would do, layer by layer; solves, but builds nothing."""
+    from .flows.preview import preview
+    from .flows.wiring import Request
+
+    return preview(environment, Request(policy=policy), workspace or open_workspace())
+
+
+def ensure(
+    environment: Environment, *, to: str | None = None, policy: str = "", workspace: Workspace | None = None
+) -> Built:
+    """The image of `environment` at `to` (HOST/REPO:TAG, oci:FOLDER, docker:NAME, or the local store).
+
+    Found if it exists, else built from the layers that nobody has built yet.
+    """
+    from .flows.destination import Destination
+    from .flows.ensure import ensure as ensure_it
+    from .flows.progress import Silent
+    from .flows.wiring import Request
+
+    request = Request(Destination.parse(to), policy)
+    return ensure_it(environment, request, workspace or open_workspace(), Silent())
+
+
+def lock(environment: Environment, *, policy: str = "", workspace: Workspace | None = None) -> str:
+    """The environment's `conda-lock.yml`."""
+    from .flows.locking import lock_text
+    from .flows.wiring import Request
+
+    return lock_text(environment, Request(policy=policy), workspace or open_workspace())
+
+
+def explain(environment: Environment, *, workspace: Workspace | None = None) -> dict[str, Any]:
+    """Keys of the environment's solves, layers and image, with the canonical inputs they are made of."""
+    from .flows.explain import explain as explain_it
+    from .flows.wiring import Request
+
+    return explain_it(environment, Request(), workspace or open_workspace())
+
+
+def verify(reference: str, *, workspace: Workspace | None = None) -> Report:
+    """Recompute every digest of the image at HOST/REPO:TAG or oci:FOLDER:TAG."""
+    from .flows.verification import verify as verify_it
+
+    return verify_it(reference, workspace or open_workspace())
+
+
+def run(
+    environment: Environment,
+    command: Sequence[str],
+    *,
+    local: bool = False,
+    workspace: Workspace | None = None,
+) -> int:
+    """Run a command in the environment, in a container or from a local prefix; returns its exit code."""
+    from .flows.progress import Silent
+    from .flows.run import Command, prepare
+    from .flows.wiring import Request
+
+    asked = Command(tuple(command), local)
+    return prepare(environment, Request(), asked, workspace or open_workspace(), Silent())()

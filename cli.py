@@ -222,14 +222,14 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from .flows.progress import shown
-    from .flows.run import Command, run
+    from .flows.run import Command, prepare
     from .flows.wiring import open_workspace
 
     environment, request = _load(options), _request(options)
     command = Command(tuple(options.argv), options.local, options.network)
     with shown(quiet=options.quiet) as progress:
-        ready = run(environment, request, command, open_workspace(), progress)
-    return ready()
+        run = prepare(environment, request, command, open_workspace(), progress)
+    return run()
 
 
 def _schema(options: argparse.Namespace) -> int:

@@ -222,7 +222,7 @@ def _plain(blob: IO[bytes], media_type: str) -> Iterator[IO[bytes]]:
         try:
             with igzip.open(blob, "rb") as stream:
                 yield stream
-        except igzip_lib.IsalError as error:
+        except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub lacks the base class
             raise tarfile.ReadError(str(error)) from error
     else:
         yield blob

@@ -11,6 +11,7 @@ Nothing here reaches out: the name mapping that conda-lock downloads serves its 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,9 @@ from .sources import public_url, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+# `py311h1234567_0`, `20_gnu`, `h1234567_0_cpython`: a whole word of digits, the last one.
+_BUILD_NUMBER = re.compile(r"(?<![^_])\d+(?![^_])")
 
 
 def to_conda_lock(lock: Lock, source: str) -> str:
@@ -81,7 +85,7 @@ def _parse(path: Path) -> Any:
         from conda_lock.lockfile import parse_conda_lock_file
     try:
         return parse_conda_lock_file(path)
-    except (OSError, ValueError, AttributeError, yaml.YAMLError, CondaLockError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, CondaLockError) as error:
         raise DefinitionError(
             "not a conda-lock file",
             facts={"file": path, "reason": "\n".join(redact(str(error)).splitlines()[:5])},
@@ -139,12 +143,12 @@ def _conda_package(entry: Any, target: Target) -> CondaPackage:
     folder, _, file_name = url.rpartition("/")
     channel, _, subdir = folder.rpartition("/")
     build = file_name.removesuffix(".conda").removesuffix(".tar.bz2").rpartition("-")[2]
-    number = build.rpartition("_")[2]
+    numbers = _BUILD_NUMBER.findall(build)
     return CondaPackage(
         name=entry.name,
         version=entry.version,
         build=build,
-        build_number=int(number) if number.isdecimal() else 0,
+        build_number=int(numbers[-1]) if numbers else 0,
         subdir=subdir,
         url=url,
         channel=channel,

@@ -18,6 +18,7 @@ from ..config.canonical import spec_inputs
 from ..errors import DefinitionError, SettingsError
 from .lock import Lock, Target
 from .pin import PinnedBase, Registries, pin
+from .sources import channel_url, channels_of, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,11 +89,15 @@ class Resolved:
     lock: Lock | None
     platform: str
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables: the conda file's, then the definition's own."""
+        conda = self.definition.conda
+        return dict(conda.variables if conda else ()) | dict(self.definition.environment_variables)
+
     def config_inputs(self) -> Mapping[str, Json]:
         """What the env step puts into the image config."""
-        conda = self.definition.conda
-        variables = dict(conda.variables if conda else ()) | dict(self.definition.environment_variables)
-        return {"env": variables, "labels": labels(self.definition)}
+        return {"env": self.variables, "labels": labels(self.definition)}
 
 
 def labels(definition: Definition) -> dict[str, str]:
@@ -144,7 +149,6 @@ def _solve(environment: Environment, spec: CondaSpec, target: Target, world: Wor
 def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, world: World) -> Lock:
     def ask() -> Lock:
         from .conda_solve import solve_conda
-        from .sources import channels_of
 
         world.report("solving conda packages")
         packages = solve_conda(spec, target, world.sources, world.cache_dir, environment.lines)
@@ -155,11 +159,14 @@ def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, worl
 
 def conda_inputs(spec: CondaSpec, target: Target, sources: Sources) -> Mapping[str, Json]:
     """What the conda solve is asked, in canonical form: the inputs of its key."""
-    asked = spec_inputs(spec)
-    facts: dict[str, Json] = {"platform": target.platform, "glibc": target.glibc, "cuda": target.cuda}
-    defaults = list(sources.defaults if "defaults" in spec.channels else ())
-    inputs: dict[str, Json] = {"channels": asked["channels"], "specs": asked["specs"], "defaults": defaults}
-    return key_inputs(SOLVE, inputs | {"target": facts})
+    channels = channels_of(spec.channels, spec.specs, sources)
+    inputs: dict[str, Json] = {
+        "channels": [name if name == "defaults" else channel_url(name, sources) for name in channels],
+        "defaults": list(sources.defaults) if "defaults" in channels else [],
+        "specs": spec_inputs(spec)["specs"],
+        "target": {"platform": target.platform, "glibc": target.glibc, "cuda": target.cuda},
+    }
+    return key_inputs(SOLVE, inputs)
 
 
 def _solve_pip(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> Lock:
@@ -191,6 +198,8 @@ def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -
     trace = world.store.get(key, inputs)
     if trace and world.policy.serves(trace):
         return Lock.from_bytes(world.store.read(trace.blobs[0].digest))
+    if world.policy.max_age == 0:
+        connect.cache_clear()  # a gateway never reads a channel twice
     lock = ask()
     data = lock.to_bytes()
     blob = Descriptor(LOCK_MEDIA_TYPE, world.store.put_bytes(data), len(data))

@@ -17,6 +17,7 @@ from ..errors import SettingsError
 from .digest import Digest
 
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -32,15 +33,17 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """Read a reference. Raises SettingsError naming the part that is wrong."""
-        rest, _, digest = text.partition("@")
+        rest, at, digest = text.partition("@")
         head, slash, tail = rest.rpartition("/")
-        tail, _, tag = tail.partition(":")
+        tail, colon, tag = tail.partition(":")
         registry, repository = _split_registry(head + slash + tail)
+        if not _REGISTRY.fullmatch(registry):
+            raise _invalid(text, f"registry `{registry}`", "a host name or address, with :PORT or without")
         if not _REPOSITORY.fullmatch(repository):
             raise _invalid(text, f"repository `{repository}`", "lower-case letters, digits, `.`, `_`, `-`")
-        if tag and not _TAG.fullmatch(tag):
+        if colon and not _TAG.fullmatch(tag):
             raise _invalid(text, f"tag `{tag}`", "letters, digits, `_`, `.`, `-`; 128 at most")
-        if digest and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        if at and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
             raise _invalid(text, f"digest `{digest}`", "sha256: and 64 hex digits")
         pinned = Digest.parse(digest) if digest else None
         return cls(registry, repository, tag or (None if pinned else "latest"), pinned)

@@ -61,6 +61,7 @@ class Delivered:
 
     reference: str
     bytes_pushed: int = 0
+    image_id: str = ""
 
 
 def deliver(
@@ -77,10 +78,19 @@ def deliver(
 
         written = write_layout(workspace.transport, as_image(result, workspace), Path(to.place), to.name)
         return Delivered(f"oci:{to.place}:{to.name}{pinned}", written.bytes_written)
-    from ..builders.docker import load
+    return _load(result, to, workspace, on_bytes)
 
-    loaded = load(as_image(result, workspace), to.place, workspace.engine, workspace.transport, on_bytes)
-    return Delivered(f"docker:{to.place}", loaded.bytes_sent)
+
+def _load(
+    result: ImageResult, to: Destination, workspace: Workspace, on_bytes: Callable[[int], None]
+) -> Delivered:
+    from ..builders.docker import connect, load
+    from ..builders.push import Progress
+
+    with connect(workspace.docker_host, workspace.docker_certificates) as engine:
+        image = as_image(result, workspace)
+        loaded = load(image, to.place, engine, workspace.transport, Progress(on_bytes))
+    return Delivered(f"docker:{to.place}@{result.digest}", loaded.bytes_sent, loaded.image_id)
 
 
 def _push(

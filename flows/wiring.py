@@ -84,9 +84,15 @@ class Workspace:
         return Registries(self.repository, frozenset(self.settings.insecure))
 
     @property
-    def engine(self) -> str | None:
+    def docker_host(self) -> str | None:
         """Where the Docker Engine listens; None means its usual socket."""
         return self.environ.get("DOCKER_HOST")
+
+    @property
+    def docker_certificates(self) -> Path | None:
+        """TLS certificates for it, by Docker's own variables."""
+        folder = self.environ.get("DOCKER_CERT_PATH")
+        return Path(folder) if folder and self.environ.get("DOCKER_TLS_VERIFY") else None
 
     def repository(self, reference: Reference) -> Repository:
         """The repository a reference is in."""

@@ -155,7 +155,7 @@ def test_a_spec_may_name_its_channel(solve: Solve, real: str) -> None:
 
 def test_defaults_is_one_tier_of_several_channels(solve: Solve, real: str) -> None:
     found = solve("defaults::numpy", channel="defaults", defaults=(FORGE, real))
-    assert found["numpy"].channel == real, "the newest numpy of the tier, though the first channel has one too"
+    assert found["numpy"].channel == real, "the tier's newest, though the first channel has one too"
 
 
 def test_channels_by_priority() -> None:
@@ -195,7 +195,11 @@ def answering(status: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("status", "kind", "sentence"),
-    [(403, SolveError, "refused"), (500, Unreachable, "does not answer"), (404, SolveError, "does not exist")],
+    [
+        (403, SolveError, "refused"),
+        (500, Unreachable, "does not answer"),
+        (404, SolveError, "does not exist"),
+    ],
 )
 def test_a_channel_that_answers_with(
     status: int, kind: type[PrebakeError], sentence: str, solve: Solve

@@ -38,7 +38,7 @@ def test_parse_and_print(text: str, full: str) -> None:
         ("r.example/x@sha256:abc", "digest"),
         (f"r.example/x@md5:{HEX}", "digest"),
         ("r.example/x:v\n", "tag"),
-        ("https://r.example/x", "repository"),
+        ("https://r.example/x", "registry"),
         ("user@r.example/x", "digest"),
     ],
 )
@@ -48,7 +48,6 @@ def test_what_is_no_reference(text: str, part: str) -> None:
     assert part in raised.value.facts["found"]
 
 
-@pytest.mark.xfail(strict=True, reason="Reference.parse checks neither the registry nor empty parts")
 @pytest.mark.parametrize(
     "text", ["r.example/x:", "r.example/x@", ":5000/x", "-bad.example/x", "r.example:port/x", "r.ex?ample/x"]
 )

@@ -1,0 +1,135 @@
+"""A source distribution becomes a wheel, built once with the environment's own python.
+
+Invariant: a wheel is traced by its source's digest, python and platform, and lives in the store alone. Its
+URL is `SDIST-URL/WHEEL-NAME`: it tells where the wheel comes from, and nothing can be fetched there. When the
+blob is pruned the trace is none and the next solve builds it again, with the build tools of that day: the
+wheel may be another then.
+
+    wheel = build_wheel(sdist, conda, world)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..cache.digest import CHUNK, Digest, key_inputs, key_of_inputs
+from ..cache.oci import Descriptor
+from ..cache.store import Trace
+from ..errors import PackageError, PrebakeError, SolveError, Unreachable
+from .entry import FIXED_MTIME
+from .fetch import fetch
+from .local import ensure_prefix
+from .lock import Wheel
+from .pip_solve import _INHERITED
+from .sources import NO_ANSWER, mirrored, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ..cache.digest import Json
+    from .lock import CondaPackage, Lock
+    from .pip_solve import Sdist
+    from .resolve import World
+
+SDIST = "sdist/1"
+_MEDIA_TYPE = "application/vnd.prebake.wheel"
+_LAST_LINES = 15
+
+
+def build_wheel(sdist: Sdist, conda: Lock, world: World) -> Wheel:
+    """The wheel of `sdist`, from the store or built now. Raises PackageError, Unreachable, SettingsError."""
+    python = conda.python()
+    if python is None:
+        raise SolveError("a pip list needs a python", hint="add `python` to the conda dependencies")
+    inputs = _inputs(sdist, python, world)
+    key = key_of_inputs(inputs)
+    trace = world.store.get(key, inputs)
+    if trace is None:
+        trace = Trace(key, inputs, *_build(sdist, conda, world))
+        world.store.record(trace)
+    blob = trace.blobs[0]
+    url = f"{sdist.url}/{trace.outputs['file_name']}"
+    return Wheel(sdist.name, sdist.version, url, blob.digest, blob.size)
+
+
+def _inputs(sdist: Sdist, python: CondaPackage, world: World) -> Mapping[str, Json]:
+    return key_inputs(
+        SDIST, {"sdist": sdist.sha256.hex, "python": python.sha256.hex, "platform": world.platform}
+    )
+
+
+def _build(sdist: Sdist, conda: Lock, world: World) -> tuple[dict[str, Json], tuple[Descriptor, ...]]:
+    archive = fetch(Wheel(sdist.name, sdist.version, sdist.url, sdist.sha256), world.store, world.sources)
+    interpreter = ensure_prefix(python_closure(conda), world) / "bin" / "python"
+    with world.store.scratch() as folder:
+        source = folder / sdist.url.rsplit("/", 1)[-1]
+        os.link(archive, source)  # uv goes by the file's name, and a blob is named by digest
+        wheel = _run_uv(source, interpreter, sdist, world)
+        digest, size = _keep(wheel, world)
+        return {"file_name": wheel.name}, (Descriptor(_MEDIA_TYPE, digest, size),)
+
+
+def python_closure(conda: Lock) -> Lock:
+    """Python and what it needs, of a lock."""
+    packages = {package.name: package for package in conda.conda}
+    needed: set[str] = set()
+    todo = ["python"]
+    while todo:
+        name = todo.pop()
+        if name in packages and name not in needed:
+            needed.add(name)
+            todo += [depends.split(" ", 1)[0] for depends in packages[name].depends]
+    return replace(conda, conda=tuple(package for package in conda.conda if package.name in needed), pip=())
+
+
+def _run_uv(source: Path, interpreter: Path, sdist: Sdist, world: World) -> Path:
+    from uv import find_uv_bin
+
+    made = source.parent / "made"
+    links = [option for link in world.sources.pip_find_links for option in ("--find-links", link)]
+    command = [
+        find_uv_bin(), "build", str(source), "--wheel", "--out-dir", str(made), "--no-create-gitignore",
+        "--python", str(interpreter), "--no-python-downloads", "--no-config", "--color", "never",
+        "--default-index", mirrored(world.sources.pip_index, world.sources), *links,
+    ]  # fmt: skip
+    run = subprocess.run(
+        command, env=_environment(interpreter, world), capture_output=True, text=True, check=False
+    )
+    wheels = list(made.glob("*.whl"))
+    if run.returncode or len(wheels) != 1:
+        raise _failure(sdist, redact(run.stderr + run.stdout).replace(str(source.parent), ""))
+    return wheels[0]
+
+
+def _environment(interpreter: Path, world: World) -> dict[str, str]:
+    """Nothing of the user's that could change the result (UV_*, PIP_*), and fixed times in the wheel."""
+    inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+    path = f"{interpreter.parent}:{inherited.get('PATH', os.defpath)}"
+    return inherited | {
+        "PATH": path,
+        "SOURCE_DATE_EPOCH": str(FIXED_MTIME),
+        "UV_CACHE_DIR": str(world.cache_dir / "uv"),
+        "UV_HTTP_RETRIES": str(world.sources.retries),
+    }
+
+
+def _failure(sdist: Sdist, log: str) -> PrebakeError:
+    last = [line for line in log.splitlines() if line.strip()][-_LAST_LINES:]
+    facts = {"package": f"{sdist.name} {sdist.version}", "log": "\n".join(last)}
+    if NO_ANSWER.search(log):
+        return Unreachable("the package index does not answer", facts=facts, hint="try again")
+    return PackageError(
+        f"`{sdist.name}` cannot be built from source",
+        facts=facts,
+        hint="take a version that has a wheel, or publish a wheel built elsewhere and name that",
+    )
+
+
+def _keep(wheel: Path, world: World) -> tuple[Digest, int]:
+    with wheel.open("rb") as stream:
+        return world.store.put(lambda writer: shutil.copyfileobj(stream, writer, CHUNK))
