@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import PrebakeError
+from .errors import PrebakeError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +47,24 @@ _EXAMPLES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command; returns the exit code. The process's own command line ends the process."""
+    code = _main(arguments)
+    if arguments is None:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End without tearing Python down: a thread of rattler's that ends meanwhile would abort the process."""
+    if "rattler" in sys.modules:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            return  # Python says on its way out that output was lost
+        os._exit(code)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -68,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Environment definitions become container images, layer by layer.",
         epilog="`prebake COMMAND --help` shows examples. Settings: prebake.toml or PREBAKE_* variables.",
     )
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action="version", version=_Version("%(prog)"))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _build_options(_add(commands, "build", "build what is missing and deliver the image", _build))
     _solve_options(_file(_add(commands, "plan", "show what a build would do, per layer", _plan)))
@@ -86,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Version(str):
-    """Looks the version up only when it is asked for: importlib.metadata takes 15 ms."""
+    """Looks the version up only when argparse fills it in: importlib.metadata takes 15 ms."""
 
     __slots__ = ()
 
@@ -124,9 +142,10 @@ def _file(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _solve_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    sdist = "let a package be built from source"
     parser.add_argument("--policy", default="", help="age of a lock that serves: locked, always, max-age=7d")
     parser.add_argument("--refresh", dest="policy", action="store_const", const="always", help="solve again")
-    parser.add_argument("--allow-sdist", action="append", default=[], metavar="NAME", help="to build one")
+    parser.add_argument("--allow-sdist", action="append", default=[], metavar="NAME", help=sdist)
     return parser
 
 
@@ -149,7 +168,7 @@ def _load(options: argparse.Namespace) -> Environment:
     from .config.load import load
 
     environment = load(options.file, image=options.image)
-    for warning in environment.warnings:
+    for warning in () if options.json else environment.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return environment
 
@@ -193,9 +212,17 @@ def _lock(options: argparse.Namespace) -> int:
 
     text = lock_text(_load(options), _request(options), open_workspace())
     if options.output:
-        options.output.write_text(text)
-    print(json.dumps({"lock": text}) if options.json else "" if options.output else text, end="")
+        _write(options.output, text)
+    print(json.dumps({"lock": text}) + "\n" if options.json else "" if options.output else text, end="")
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        facts = {"file": path, "reason": error.strerror or error}
+        raise SettingsError("the output file cannot be written", facts=facts, hint="correct -o") from error
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -15,15 +15,15 @@ import posixpath
 import re
 import tarfile
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from ..errors import PackageError
+from .facts import BaseFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..cache.digest import Json
 
     LayerSource = tuple[str, Callable[[], IO[bytes]]]
 
@@ -37,35 +37,6 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MOST = 64 << 20  # no libc is larger; a hostile tar may claim anything
 _HOPS = 8
 _BUFFER = 1 << 20
-
-
-@dataclass(frozen=True)
-class BaseFacts:
-    """What matters of a base image.
-
-    `distribution` is `ID VERSION_ID` of os-release, empty when there is none. `owns_prefix` is a path of
-    the image that stands in the prefix's place: at or in it, or a file or link where it needs a folder.
-    """
-
-    platform: str = "linux-64"
-    glibc: str | None = None
-    distribution: str = ""
-    owns_prefix: str | None = None
-
-    def to_json(self) -> dict[str, Json]:
-        """The facts inside a trace's outputs."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Json]) -> BaseFacts:
-        """Read what `to_json` wrote."""
-        glibc, owner = data["glibc"], data["owns_prefix"]
-        return cls(
-            str(data["platform"]),
-            None if glibc is None else str(glibc),
-            str(data["distribution"]),
-            None if owner is None else str(owner),
-        )
 
 
 def read_facts(layers: Iterable[LayerSource], platform: str, prefix: str) -> BaseFacts:

@@ -40,7 +40,7 @@ _STAND_IN_BUILD = "standin_0"
 
 @dataclass(frozen=True)
 class Linking:
-    """What linking needs besides the packages: prefix in the image, python's version, network, cache."""
+    """Besides the packages: prefix in the image, python's version and place, network, cache."""
 
     prefix: str
     python: str
@@ -48,6 +48,7 @@ class Linking:
     sources: Sources
     client: Client
     package_cache: Path
+    site_packages: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linki
     from rattler.install import install
 
     records = [_record(package) for package in packages]
-    if not any(package.name == "python" for package in packages):
-        records.append(_stand_in(stage, linking.python))
+    if linking.python and not any(package.name == "python" for package in packages):
+        records.append(_stand_in(stage, linking))
     try:
         await install(
             records,
@@ -136,10 +137,11 @@ def _check_local(package: CondaPackage) -> None:
         )
 
 
-def _stand_in(stage: Path, version: str) -> RepoDataRecord:
+def _stand_in(stage: Path, linking: Linking) -> RepoDataRecord:
     """An empty package called python: it tells rattler where noarch packages go."""
     from rattler import BuildString, PackageName, PackageRecord, RepoDataRecord, VersionWithSource
 
+    version = linking.python
     name = f"python-{version}-{_STAND_IN_BUILD}.tar.bz2"
     archive = stage / "stand-in" / name
     archive.parent.mkdir(parents=True)
@@ -159,6 +161,7 @@ def _stand_in(stage: Path, version: str) -> RepoDataRecord:
         subdir="noarch",
         arch=None,
         platform=None,
+        python_site_packages_path=linking.site_packages or None,
     )
     return RepoDataRecord(record, name, archive.as_uri(), archive.parent.as_uri())
 

@@ -74,8 +74,8 @@ def connect(base_url: str | None = None, certificates: Path | None = None) -> It
     from docker import DockerClient
     from docker.errors import DockerException
 
-    tls = _tls(certificates) if certificates else False
     try:
+        tls = _tls(certificates) if certificates else False
         engine = DockerClient(base_url=base_url, version="auto", timeout=_GREETING_SECONDS, tls=tls)
     except DockerException as error:
         raise Unreachable(

@@ -113,15 +113,22 @@ def inflate(member: ZipMember, size: int, copy: Callable[[Bytes], object] | None
     for packed in read_packed(member):
         if copy:
             copy(packed)
-        chunk = inflater.decompress(packed) if inflater else packed
+        try:
+            chunk = inflater.decompress(packed) if inflater else packed
+        except isal_zlib.IsalError as error:
+            raise _corrupt(member, str(error)) from error
         crc, total = isal_zlib.crc32(chunk, crc), total + len(chunk)
         yield chunk
     if crc != member.crc or total != size:
-        raise PackageError(
-            "a wheel is corrupt",
-            facts={"wheel": member.archive.name, "found": f"crc32 {crc:08x}", "allowed": f"{member.crc:08x}"},
-            hint="the archive is damaged although its digest is right: ask its publisher",
-        )
+        raise _corrupt(member, f"crc32 {crc:08x}, {total} bytes")
+
+
+def _corrupt(member: ZipMember, found: str) -> PackageError:
+    return PackageError(
+        "a wheel is corrupt",
+        facts={"wheel": member.archive.name, "found": found, "allowed": f"crc32 {member.crc:08x}"},
+        hint="the archive is damaged although its digest is right: ask its publisher",
+    )
 
 
 def read_packed(member: ZipMember) -> Iterator[bytes]:

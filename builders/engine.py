@@ -7,11 +7,10 @@ gives. Blobs are stored before their trace, the image's trace after its layers'.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ..cache.oci import MANIFEST, Descriptor, Layer, Manifest
+from ..cache.oci import CONFIG, MANIFEST, Layer, Manifest
 from ..cache.store import Trace, layer_from_json, layer_to_json
 
 if TYPE_CHECKING:
@@ -54,19 +53,12 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """An image whose manifest, config and own layers are in the store."""
+    """An image whose manifest (`digest`), config and own layers are in the store."""
 
     plan: Plan
     manifest: Manifest
-    config: Digest
+    digest: Digest
     layers: tuple[LayerResult, ...]
-
-    @property
-    def digest(self) -> Digest:
-        """The manifest's digest: the image's identity."""
-        from ..cache.digest import Digest
-
-        return Digest.of(self.manifest.to_bytes())
 
 
 def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
@@ -79,8 +71,8 @@ def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
         LayerResult(planned, layer_from_json(each), HIT, 0.0)
         for planned, each in zip(plan.layers, found, strict=True)
     )
-    manifest = Manifest.from_bytes(store.read(trace.blobs[0].digest), str(store))
-    return ImageResult(plan, manifest, trace.blobs[1].digest, layers)
+    manifest = Manifest.from_bytes(store.read_small(trace.blobs[0]), str(store))
+    return ImageResult(plan, manifest, trace.blobs[0].digest, layers)
 
 
 def reuse_layer(planned: PlannedLayer, store: DirectoryStore) -> LayerResult | None:
@@ -100,6 +92,8 @@ def build(
 
     Raises what a builder raised first; layers made by then stay, with their traces.
     """
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # 10 ms, and a hit needs none
+
     results: dict[Key, LayerResult] = {}
 
     def keep(result: LayerResult) -> None:
@@ -149,12 +143,8 @@ def _finish(plan: Plan, store: DirectoryStore, layers: tuple[LayerResult, ...]) 
     refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
     activates = any(result.activates for result in layers)
     manifest, config = assemble(plan, [result.layer for result in layers], activates=activates)
-    data = manifest.to_bytes()
-    blobs = (
-        Descriptor(MANIFEST, store.put_bytes(data), len(data)),
-        replace(manifest.config, digest=store.put_bytes(config)),
-        *(result.layer.descriptor for result in layers),
-    )
+    kept = store.keep(manifest.to_bytes(), MANIFEST)
+    blobs = (kept, store.keep(config, CONFIG), *(result.layer.descriptor for result in layers))
     outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
     store.record(Trace(plan.key, plan.inputs, outputs, blobs))
-    return ImageResult(plan, manifest, manifest.config.digest, layers)
+    return ImageResult(plan, manifest, kept.digest, layers)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import netrc
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -11,7 +15,7 @@ from ..errors import PackageError, Unreachable
 from .sources import mirrored, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..cache.digest import Digest
     from ..cache.directory import DirectoryStore
@@ -20,28 +24,60 @@ if TYPE_CHECKING:
     from .sources import Sources
 
 RETRIES = 4
+_USER_INFO = re.compile(r"(?<=://)[^/]*@")
 
 
 def fetch(wheel: Wheel, store: DirectoryStore, sources: Sources) -> Path:
     """The path of a locked wheel. Raises Unreachable, PackageError when the bytes are not those locked."""
     path = store.path(wheel.sha256)
     if not path.exists():
-        url = mirrored(wheel.url, sources)
-        store.put_expected(wheel.sha256, lambda writer: _copy(url, writer), _not_as_locked(wheel))
+        place = locate(wheel.url, sources)
+        store.put_expected(wheel.sha256, lambda writer: _copy(place, writer), _not_as_locked(wheel))
     return path
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a canonical URL is fetched from, and the header with its credentials."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+
+
+def locate(canonical: str, sources: Sources) -> Located:
+    """The mirror of a canonical URL, and the credentials its server has in a mirror, an index or netrc."""
+    url = mirrored(canonical, sources)
+    server = _server(url)
+    places = (url, mirrored(sources.pip_index, sources), *sources.pip_find_links)
+    given = (urlsplit(place).netloc.rpartition("@")[0] for place in places if _server(place) == server)
+    user = unquote(next(filter(None, given), "")) or _from_netrc(url)
+    coded = base64.b64encode(user.encode()).decode()
+    return Located(_USER_INFO.sub("", url), {"Authorization": f"Basic {coded}"} if user else {})
+
+
+def _server(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2]
+
+
+def _from_netrc(url: str) -> str:
+    try:
+        found = netrc.netrc().authenticators(urlsplit(url).hostname or "")
+    except (OSError, netrc.NetrcParseError):
+        return ""
+    return f"{found[0]}:{found[2]}" if found else ""
 
 
 def _not_as_locked(wheel: Wheel) -> Callable[[Digest], PackageError]:
     return lambda found: PackageError(
         "a package is not the one that was locked",
         facts={"package": redact(wheel.url), "found": found, "allowed": wheel.sha256},
-        hint="lock again: the archive behind this URL was replaced",
+        hint="the archive behind this URL was replaced; if that is right, build with --refresh",
     )
 
 
-def _copy(url: str, writer: HashingWriter) -> None:
-    chunks = _read_file(url) if url.startswith("file://") else _read_http(url)
-    for chunk in chunks:
+def _copy(place: Located, writer: HashingWriter) -> None:
+    for chunk in _read_file(place.url) if place.url.startswith("file://") else _read_http(place):
         writer.write(chunk)
 
 
@@ -52,16 +88,19 @@ def _read_file(url: str) -> Iterator[bytes]:
             while chunk := stream.read(CHUNK):
                 yield chunk
     except FileNotFoundError as error:
-        hint = "restore the file, or lock again"
+        hint = "restore the file, or build with --refresh"
         raise PackageError("a locked package is gone", facts={"package": url}, hint=hint) from error
 
 
-def _read_http(url: str) -> Iterator[bytes]:
+def _read_http(place: Located) -> Iterator[bytes]:
     import urllib3
 
+    url, headers = place.url, place.headers
     retries = urllib3.Retry(RETRIES, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504))
     try:
-        answer = urllib3.request("GET", url, preload_content=False, retries=retries, timeout=60.0)
+        answer = urllib3.request(
+            "GET", url, headers=headers, preload_content=False, retries=retries, timeout=60.0
+        )
         if answer.status != 200:
             raise _refused(url, answer.status)
         yield from answer.stream(CHUNK)
@@ -73,5 +112,6 @@ def _read_http(url: str) -> Iterator[bytes]:
 def _refused(url: str, status: int) -> PackageError:
     facts = {"package": redact(url), "status": status}
     gone = status in (404, 410)
-    hint = "lock again: the index has withdrawn it" if gone else "give credentials for the index"
+    withdrawn = "the index has withdrawn it; build with --refresh to take another"
+    hint = withdrawn if gone else "give credentials for the index in ~/.netrc"
     return PackageError("the index does not give a locked package", facts=facts, hint=hint)

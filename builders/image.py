@@ -69,8 +69,8 @@ def refuse_clobbers(listings: Iterable[bytes]) -> None:
     """Two layers that write one path must agree on its content. Raises PackageError."""
     seen: dict[str, tuple[str, str, str]] = {}
     for listing in listings:
-        for line in listing.decode().splitlines():
-            path, size, mark, owner = line.split("\t")
+        for line in filter(None, listing.decode().split("\n")):
+            path, size, mark, owner = line.rsplit("\t", 3)
             other = seen.setdefault(path, (size, mark, owner))
             if other[:2] != (size, mark):
                 raise clobber_error(path, (other[2], owner))

@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, cast
 
 from ..cache.oci import Descriptor, Layer
 from ..cache.store import Trace, layer_to_json
+from .bytecode import compile_entries
 from .conda import Linking, link_group
 from .encode import ENCODERS
 from .engine import LISTING
 from .fetch import fetch
+from .local import ensure_prefix
+from .sdist import python_closure
 from .sources import connect
 from .tar import LayerWriter, TarResult
 from .wheel import wheel_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..cache.digest import Json
     from ..cache.directory import DirectoryStore
     from ..cache.store import HashingWriter
     from .entry import Entry
-    from .lock import CondaPackage, Wheel
+    from .lock import CondaPackage, Lock, Wheel
     from .plan import PlannedLayer, Recipe
     from .resolve import World
 
@@ -36,6 +39,7 @@ class Workshop:
 
     world: World
     recipe: Recipe
+    lock: Lock | None
 
     def make(self, planned: PlannedLayer) -> Trace:
         """Build one layer. Raises PackageError, Unreachable, StoreError."""
@@ -51,6 +55,7 @@ class Workshop:
             world.sources,
             connect(world.sources, world.cache_dir).client,
             world.cache_dir / "pkgs",
+            planned.prefix.site_packages,
         )
         with world.store.scratch() as stage:
             linked = link_group(packages, stage, linking)
@@ -67,7 +72,17 @@ class Workshop:
             ]
         return self._store(planned, entries, ())
 
-    def _store(self, planned: PlannedLayer, entries: Iterable[Entry], warnings: tuple[str, ...]) -> Trace:
+    def _store(self, planned: PlannedLayer, entries: Sequence[Entry], warnings: tuple[str, ...]) -> Trace:
+        recipe = cast("Mapping[str, Json]", planned.inputs["inputs"])
+        if recipe["bytecode"] is None:
+            return self._trace(planned, entries, warnings)
+        assert self.lock, "a layer without a lock"
+        interpreter = ensure_prefix(python_closure(self.lock), self.world) / "bin" / "python"
+        with self.world.store.scratch() as folder:
+            compiled = compile_entries(entries, interpreter, folder)
+            return self._trace(planned, [*entries, *compiled], warnings)
+
+    def _trace(self, planned: PlannedLayer, entries: Iterable[Entry], warnings: tuple[str, ...]) -> Trace:
         layer, listing = store_layer(entries, self.recipe.compression, self.world.store)
         folder = f"{planned.prefix.path.lstrip('/')}/etc/conda/activate.d/"
         outputs: dict[str, Json] = {

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import key_inputs, key_of_inputs
-from ..cache.oci import CONFIG, MANIFEST, Descriptor, Manifest, Platform
+from ..cache.oci import CONFIG, MANIFEST, Manifest, Platform
 from ..cache.probe import Unknown, head_manifest
 from ..cache.reference import Reference
 from ..cache.store import Trace
 from ..errors import DefinitionError, RegistryError
-from .base import BaseFacts, read_facts
+from .facts import BaseFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..cache.digest import Digest
     from ..cache.directory import DirectoryStore
-    from ..cache.registry import Document, Repository
+    from ..cache.registry import Repository
 
 BASE = "base/1"
 _PLATFORMS = {"linux-64": Platform("linux", "amd64"), "linux-aarch64": Platform("linux", "arm64")}
@@ -68,7 +68,7 @@ def pin(image: str, platform: str, prefix: str, registries: Registries, store: D
     if trace is None:
         trace = _inspect(pinned, platform, prefix, registries.repository(pinned), store)
         store.record(trace)
-    manifest, config = (store.read(blob.digest) for blob in trace.blobs)
+    manifest, config = (store.read_small(blob) for blob in trace.blobs)
     facts = BaseFacts.from_json(trace.outputs)
     return PinnedBase(pinned, digest, Manifest.from_bytes(manifest, str(pinned)), json.loads(config), facts)
 
@@ -76,6 +76,8 @@ def pin(image: str, platform: str, prefix: str, registries: Registries, store: D
 def _inspect(
     pinned: Reference, platform: str, prefix: str, repository: Repository, store: DirectoryStore
 ) -> Trace:
+    from .base import read_facts  # tarfile and compression: once per digest
+
     document = repository.resolve(pinned.selector, _PLATFORMS[platform])
     if document is None:
         raise RegistryError("the base image vanished while it was read", facts={"image": pinned})
@@ -88,12 +90,8 @@ def _inspect(
     ]
     facts = read_facts(openers, platform, prefix)
     inputs = key_inputs(BASE, {"digest": str(pinned.digest), "platform": platform, "prefix": prefix})
-    blobs = (_keep(document, store), Descriptor(CONFIG, store.put_bytes(config), len(config)))
+    blobs = (store.keep(document.data, MANIFEST), store.keep(config, CONFIG))
     return Trace(key_of_inputs(inputs), inputs, facts.to_json(), blobs)
-
-
-def _keep(document: Document, store: DirectoryStore) -> Descriptor:
-    return Descriptor(MANIFEST, store.put_bytes(document.data), len(document.data))
 
 
 def _check_platform(config: dict[str, Any], platform: str, image: Reference) -> None:

@@ -11,9 +11,10 @@ from urllib.parse import unquote, urlsplit
 from ..cache.digest import Json, key_inputs, key_of_inputs
 from ..cache.store import Trace
 from .dists import conda_interface
+from .fetch import locate
 from .lock import Wheel
 from .pip_solve import PipRequest, Sdist, solve_pip
-from .sources import connect, mirrored
+from .sources import connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,11 +81,11 @@ def _with_sizes(wheels: Sequence[Wheel], sources: Sources) -> list[Wheel]:
 def _sized(wheel: Wheel, sources: Sources) -> Wheel:
     import urllib3
 
-    url = mirrored(wheel.url, sources)
-    if url.startswith("file://"):
-        return replace(wheel, size=Path(unquote(urlsplit(url).path)).stat().st_size)
+    place = locate(wheel.url, sources)
+    if place.url.startswith("file://"):
+        return replace(wheel, size=Path(unquote(urlsplit(place.url).path)).stat().st_size)
     try:
-        answer = urllib3.request("HEAD", url, retries=3, timeout=30.0)
+        answer = urllib3.request("HEAD", place.url, headers=place.headers, retries=3, timeout=30.0)
     except urllib3.exceptions.HTTPError:
         return wheel  # it will be fetched soon, with a proper error if it cannot be
     return replace(wheel, size=int(answer.headers.get("Content-Length", 0)) if answer.status == 200 else 0)

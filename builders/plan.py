@@ -32,6 +32,7 @@ class Recipe:
 
     prefix: str = "/opt/prebake/env"
     compression: str = "gzip"
+    bytecode: str = "none"
     conda: Budget = field(default_factory=Budget)
     pip: Budget = field(default_factory=Budget)
 
@@ -96,7 +97,7 @@ def plan_layers(lock: Lock, recipe: Recipe) -> tuple[PlannedLayer, ...]:
     """The layers of a lock, big single packages of both kinds below the bins that change often."""
     prefix = prefix_of(lock, recipe)
     conda = [_conda_layer(packages, lock, recipe, prefix) for packages in group(lock.conda, recipe.conda)]
-    pip = [_pip_layer(wheels, recipe, prefix) for wheels in group(lock.pip, recipe.pip)]
+    pip = [_pip_layer(wheels, lock, recipe, prefix) for wheels in group(lock.pip, recipe.pip)]
     return tuple(sorted([*conda, *pip], key=lambda layer: not _alone(layer, recipe)))
 
 
@@ -120,27 +121,43 @@ def prefix_of(lock: Lock, recipe: Recipe) -> Prefix:
     return Prefix(recipe.prefix, minor, python.site_packages or f"lib/python{minor}/site-packages")
 
 
+def _bytecode(lock: Lock, recipe: Recipe) -> Json:
+    """Compiled files depend on the very python that compiles them; null when nothing is compiled."""
+    python = lock.python()
+    if recipe.bytecode == "none" or python is None:
+        return None
+    return {"policy": recipe.bytecode, "python": python.sha256.hex}
+
+
 def _conda_layer(
     packages: Sequence[CondaPackage], lock: Lock, recipe: Recipe, prefix: Prefix
 ) -> PlannedLayer:
     pythonic = any(package.noarch == "python" for package in packages)
+    sources = any(package.name == "python" or _needs_python(package) for package in packages)
     inputs: dict[str, Json] = {
         "packages": _sorted([package.url, package.sha256.hex] for package in packages),
         "prefix": recipe.prefix,
         "platform": lock.target.platform,
         # Only noarch packages are placed by python's version; the others serve every python.
         "python": prefix.python if pythonic else None,
+        "site_packages": prefix.site_packages if pythonic else None,
+        "bytecode": _bytecode(lock, recipe) if sources else None,
         "compression": recipe.compression,
     }
     return PlannedLayer("conda", tuple(packages), prefix, key_inputs(CONDA, inputs))
 
 
-def _pip_layer(wheels: Sequence[Wheel], recipe: Recipe, prefix: Prefix) -> PlannedLayer:
+def _needs_python(package: CondaPackage) -> bool:
+    return any(spec.split(" ", 1)[0] == "python" for spec in package.depends)
+
+
+def _pip_layer(wheels: Sequence[Wheel], lock: Lock, recipe: Recipe, prefix: Prefix) -> PlannedLayer:
     inputs: dict[str, Json] = {
         "wheels": _sorted([wheel.file_name, wheel.sha256.hex] for wheel in wheels),
         "prefix": recipe.prefix,
         "python": prefix.python,
         "site_packages": prefix.site_packages,
+        "bytecode": _bytecode(lock, recipe),
         "compression": recipe.compression,
     }
     return PlannedLayer("pip", tuple(wheels), prefix, key_inputs(PIP, inputs))

@@ -8,20 +8,21 @@ asked; a policy says how long a trace serves. The same lock again means that not
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..cache.digest import Json, key_inputs, key_of_inputs
-from ..cache.oci import Descriptor
+from ..cache.directory import store_errors
 from ..cache.store import Trace
 from ..config.canonical import spec_inputs
 from ..errors import DefinitionError, SettingsError
 from .lock import Lock, Target
 from .pin import PinnedBase, Registries, pin
-from .sources import channel_url, channels_of, connect
+from .sources import channel_url, channels_of, connect, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ..cache.directory import DirectoryStore
@@ -118,11 +119,22 @@ def resolve(environment: Environment, world: World, prefix: str) -> Resolved:
             facts={"environment": environment.title},
             hint="use `image:` with a conda file",
         )
-    base = pin(definition.image, world.platform, prefix, world.registries, world.store)
-    if definition.conda is None:
-        return Resolved(definition, base, None, world.platform)
-    lock = _solve(environment, definition.conda, _target(base, world, prefix), world)
+    with _image_line(environment):
+        base = pin(definition.image, world.platform, prefix, world.registries, world.store)
+        target = _target(base, world, prefix) if definition.conda else None
+    lock = _solve(environment, definition.conda, target, world) if definition.conda and target else None
     return Resolved(definition, base, lock, world.platform)
+
+
+@contextmanager
+def _image_line(environment: Environment) -> Iterator[None]:
+    """A base image that will not do is an error of the line that names it."""
+    try:
+        yield
+    except DefinitionError as error:
+        if place := environment.lines.get("image"):
+            error.facts = {"file": str(place[0]), "line": str(place[1])} | error.facts
+        raise
 
 
 def _target(base: PinnedBase, world: World, prefix: str) -> Target:
@@ -186,8 +198,8 @@ def pip_inputs(spec: CondaSpec, conda: Lock, world: World) -> Mapping[str, Json]
         "conda": sorted(package.sha256.hex for package in conda.conda),
         "glibc": conda.target.glibc,
         "platform": conda.target.platform,
-        "index": world.sources.pip_index,
-        "find_links": list(world.sources.pip_find_links),
+        "index": public_url(world.sources.pip_index),
+        "find_links": [public_url(link) if "://" in link else link for link in world.sources.pip_find_links],
         "allow_sdist": sorted(world.allow_sdist),
     }
     return key_inputs(PIP_SOLVE, inputs)
@@ -197,12 +209,13 @@ def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -
     key = key_of_inputs(inputs)
     trace = world.store.get(key, inputs)
     if trace and world.policy.serves(trace):
-        return Lock.from_bytes(world.store.read(trace.blobs[0].digest))
+        return Lock.from_bytes(world.store.read_small(trace.blobs[0]))
     if world.policy.max_age == 0:
         connect.cache_clear()  # a gateway never reads a channel twice
+    with store_errors(world.store.root), world.store.temporary():
+        pass  # solvers would call a store that is full or read-only the channel's or the index's fault
     lock = ask()
-    data = lock.to_bytes()
-    blob = Descriptor(LOCK_MEDIA_TYPE, world.store.put_bytes(data), len(data))
+    blob = world.store.keep(lock.to_bytes(), LOCK_MEDIA_TYPE)
     outputs: dict[str, Json] = {"at": int(time.time()), "solver": _solver()}
     world.store.record(Trace(key, inputs, outputs, (blob,)))
     return lock

@@ -70,6 +70,8 @@ def _build(sdist: Sdist, conda: Lock, world: World) -> tuple[dict[str, Json], tu
         source = folder / sdist.url.rsplit("/", 1)[-1]
         os.link(archive, source)  # uv goes by the file's name, and a blob is named by digest
         wheel = _run_uv(source, interpreter, sdist, world)
+        if not wheel.name.endswith("-any.whl"):
+            world.report(f"{wheel.name} was compiled here: it may need a newer glibc than the image has")
         digest, size = _keep(wheel, world)
         return {"file_name": wheel.name}, (Descriptor(_MEDIA_TYPE, digest, size),)
 

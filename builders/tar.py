@@ -44,9 +44,14 @@ class LayerWriter:
 
     def write_all(self, entries: Iterable[Entry]) -> TarResult:
         """Write all entries and the end of the archive."""
+        last = None
         for entry in sorted(entries, key=lambda entry: entry.path):
+            if entry.path == last:  # of another package; the listing tells whether they agree
+                self._list(entry, _mark(entry))
+                continue
             self._write_folders(entry.path)
             self._write_entry(entry)
+            last = entry.path
         self._write(bytes(2 * BLOCK))
         self._encoder.close()
         return TarResult(self._hasher.diff_id(), "\n".join(self._listing).encode())
@@ -66,12 +71,16 @@ class LayerWriter:
         content = entry.content
         if isinstance(content, Symlink):
             self._write(header(entry.path, b"2", entry.mode, 0, entry.mtime, content.target))
-            mark = xxhash.xxh3_64_hexdigest(content.target.encode())
+            mark = _mark(entry)
         else:
             self._write(header(entry.path, b"0", entry.mode, entry.size, entry.mtime))
             mark = self._write_content(entry, content)
             self._write(bytes(-entry.size % BLOCK))
-        self._listing.append(f"{entry.path}\t{entry.size}\t{mark}\t{entry.owner}")
+        self._list(entry, mark)
+
+    def _list(self, entry: Entry, mark: str) -> None:
+        path = entry.path.replace("\n", "\\n")
+        self._listing.append(f"{path}\t{entry.size}\t{mark}\t{entry.owner}")
 
     def _write_content(self, entry: Entry, content: bytes | Path | ZipMember) -> str:
         if isinstance(content, ZipMember) and content.method == DEFLATED and entry.size >= SPLICE_FROM:
@@ -88,6 +97,14 @@ class LayerWriter:
             hasher.update(chunk)
             self._hasher.update(chunk)
         return hasher.hexdigest()
+
+
+def _mark(entry: Entry) -> str:
+    content = entry.content
+    hasher = xxhash.xxh3_64()
+    for chunk in [content.target.encode()] if isinstance(content, Symlink) else _chunks(content, entry.size):
+        hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _chunks(content: bytes | Path | ZipMember, size: int) -> Iterator[bytes]:

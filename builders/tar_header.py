@@ -5,7 +5,6 @@ By hand because `tarfile` takes 33 us a header and this 5 us: 1.3 s against 0.2 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,16 +12,20 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 
+# What eleven octal digits hold: the year 2242.
+_LATEST = 8**11 - 1
+
 
 def header(path: str, kind: bytes, mode: int, size: int, mtime: int, link: str = "") -> bytes:
     """The header of one entry, behind a pax header where ustar's fields are too small."""
-    name, target = os.fsencode(path), os.fsencode(link)
+    # Not os.fsencode: it follows the locale of whoever builds.
+    name, target = path.encode(errors="surrogateescape"), link.encode(errors="surrogateescape")
     short, prefix, extra = _split(name)
     records = [(b"path", name)] if extra else []
     records += [(b"linkpath", target)] if len(target) > 100 else []
     records += [(b"size", b"%d" % size)] if size >= 1 << 33 else []
     field = size if size < 1 << 33 else 0
-    block = _ustar(short, prefix, kind, target[:100], (mode, field, mtime))
+    block = _ustar(short, prefix, kind, target[:100], (mode, field, min(max(mtime, 0), _LATEST)))
     return _pax(records) + block if records else block
 
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..cache.digest import CHUNK, Digest, Hasher
@@ -180,26 +180,31 @@ def _claims(config: bytes) -> _Claims:
         return _Claims(unreadable=f"the config cannot be read: {error!r}")
 
 
-class _Hashed:
+class _Hashed(RawIOBase):
     """A stream that is hashed and counted as it is read; one that fails its own check ends there."""
 
     def __init__(self, stream: IO[bytes], progress: Watch = _ignore) -> None:
+        super().__init__()
         self._stream = stream
         self._progress = progress
         self.hasher = Hasher()
         self.failure = ""
 
-    def read(self, size: int = CHUNK, /) -> bytes:
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
         try:
-            data = b"" if self.failure else self._stream.read(size)
+            data = b"" if self.failure else self._stream.read(len(buffer))
         except IntegrityError as error:
             self.failure, data = error.sentence, b""
+        buffer[: len(data)] = data
         self.hasher.update(data)
         self._progress(len(data))
-        return data
+        return len(data)
 
     def drain(self) -> None:
-        while self.read():
+        while self.read(CHUNK):
             pass
 
 
@@ -209,7 +214,7 @@ def _read_small(
     try:
         with closing(opener()) as stream:
             hashed = _Hashed(stream, progress)
-            data = b"".join(iter(hashed.read, b""))
+            data = hashed.readall()
     except IntegrityError as error:
         return BlobReport(kind, blob.digest, 0, (error.sentence,)), b""
     # Nothing but its name tells a manifest's size.
@@ -258,7 +263,7 @@ class _Layer:
         try:
             with _plain(cast("IO[bytes]", packed), self.blob.media_type) as stream:
                 plain = _Hashed(stream)
-                yield from broken_promises(stream, self.claims.prefix) if self.own else ()
+                yield from broken_promises(cast("IO[bytes]", plain), self.claims.prefix) if self.own else ()
                 plain.drain()
         except (tarfile.TarError, OSError, EOFError, ValueError, PackageError) as error:
             yield f"it cannot be unpacked: {error}"

@@ -13,6 +13,7 @@ import posixpath
 import stat
 import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from installer import install
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     from .prefix import Prefix
 
 INSTALLER = b"prebake\n"
+# What installer and zipfile raise for a wheel that is not as it should be.
+_UNUSABLE = (
+    InstallerError, zipfile.BadZipFile, zlib.error, struct.error, KeyError, ValueError, AssertionError,
+    EOFError, NotImplementedError, OSError,
+)  # fmt: skip
 
 
 def wheel_entries(archive: Path, file_name: str, prefix: Prefix) -> list[Entry]:
@@ -52,7 +58,7 @@ def wheel_entries(archive: Path, file_name: str, prefix: Prefix) -> list[Entry]:
             source = _Source(wheel, archive)
             placement = _Placement(prefix, source.distribution, file_name)
             install(source, placement, {"INSTALLER": INSTALLER})
-    except (InstallerError, zipfile.BadZipFile, KeyError, ValueError, AssertionError, OSError) as error:
+    except _UNUSABLE as error:
         facts = {"wheel": file_name, "reason": error}
         raise PackageError("a wheel cannot be installed", facts=facts, hint="ask its publisher") from error
     return placement.entries
@@ -72,8 +78,8 @@ def _refuse_hostile(wheel: zipfile.ZipFile, file_name: str) -> None:
 
 def _hostile(item: zipfile.ZipInfo, seen: set[str]) -> str | None:
     name = item.orig_filename
-    if name.startswith("/") or "\\" in name or "\0" in name:
-        return "absolute path, back slash or NUL"
+    if name.startswith("/") or "\\" in name or min(name, default=" ") < " ":
+        return "absolute path, back slash or control character"
     if ".." in name.split("/"):
         return "path with `..`"
     if stat.S_IFMT(item.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):

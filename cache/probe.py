@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..errors import IntegrityError
 from .digest import Digest
 from .oci import MANIFEST_TYPES
-from .request import base_url
+from .reference import base_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection

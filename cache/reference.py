@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from .digest import Digest
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
+_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -85,3 +90,14 @@ def _invalid(text: str, found: str, allowed: str) -> SettingsError:
         facts={"found": found, "allowed": allowed},
         hint="write registry/repo:tag or registry/repo@sha256:...",
     )
+
+
+def base_url(registry: str, insecure: Collection[str] = ()) -> str:
+    """Where a registry's API is; plain HTTP on loopback and for `insecure` registries alone.
+
+    >>> base_url("docker.io"), base_url("localhost:5000")
+    ('https://registry-1.docker.io', 'http://localhost:5000')
+    """
+    host = "registry-1.docker.io" if registry == "docker.io" else registry
+    plain = registry in insecure or _LOOPBACK.fullmatch(registry)
+    return f"{'http' if plain else 'https'}://{host}"

@@ -1,14 +1,9 @@
-"""What is asked of a registry, how patiently, and what a refusal means: values and errors, no connection.
-
-    >>> base_url("docker.io"), base_url("localhost:5000")
-    ('https://registry-1.docker.io', 'http://localhost:5000')
-"""
+"""What is asked of a registry, how patiently, and what a refusal means: values and errors, no connection."""
 
 from __future__ import annotations
 
 import json
 import random
-import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +12,7 @@ from urllib.parse import urlsplit
 from ..errors import PrebakeError, RegistryError, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from urllib3 import BaseHTTPResponse
 
@@ -25,14 +20,6 @@ if TYPE_CHECKING:
 
 # What passes by itself; other 5xx are not asked again at once, but are retryable for whoever asked.
 TOO_BUSY = (429, 500, 502, 503, 504)
-_LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
-
-
-def base_url(registry: str, insecure: Collection[str] = ()) -> str:
-    """Where a registry's API is; plain HTTP on loopback and for `insecure` registries alone."""
-    host = "registry-1.docker.io" if registry == "docker.io" else registry
-    plain = registry in insecure or _LOOPBACK.fullmatch(registry)
-    return f"{'http' if plain else 'https'}://{host}"
 
 
 @dataclass(frozen=True)

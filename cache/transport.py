@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from ..errors import RegistryError, StoreError
-from .request import TOO_BUSY, Patience, Request, Traffic, base_url, failure, unreachable
+from .reference import base_url
+from .request import TOO_BUSY, Patience, Request, Traffic, failure, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -10,7 +10,9 @@ A variable wins over the file: PREBAKE_STORE, PREBAKE_PIP_INDEX, PREBAKE_MIRRORS
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FILE = "prebake.toml"
 
@@ -41,6 +43,8 @@ class Settings:
     """Where the environment goes in the image."""
     compression: str = "gzip"
     """`gzip`, or `zstd` where the whole fleet reads it."""
+    bytecode: str = "none"
+    """`none`, or `unchecked-hash`: .pyc files in the layers, for jobs that start often."""
     bins: int = 8
     """Layers that small packages of one kind (conda or pip) share."""
     outliers: int = 16
@@ -61,7 +65,13 @@ class Settings:
         return self.jobs or (os.cpu_count() or 1) + 1
 
 
-_ALLOWED = {"compression": ("gzip", "zstd"), "platform": ("linux-64", "linux-aarch64")}
+_ALLOWED = {
+    "bytecode": ("none", "unchecked-hash"),
+    "compression": ("gzip", "zstd"),
+    "platform": ("linux-64", "linux-aarch64"),
+}
+_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
+_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 def load_settings(environ: Mapping[str, str], folder: Path) -> Settings:
@@ -69,7 +79,7 @@ def load_settings(environ: Mapping[str, str], folder: Path) -> Settings:
     named = environ.get("PREBAKE_SETTINGS")
     path = Path(named) if named else folder / FILE
     found = _read(path, required=bool(named)) if named or path.exists() else {}
-    settings = _apply(Settings(), {name: (value, str(path)) for name, value in found.items()})
+    settings = _apply(Settings(), {name: (value, _line(path, name)) for name, value in found.items()})
     variables = {
         name.removeprefix("PREBAKE_").lower(): (_split(name, value), name)
         for name, value in environ.items()
@@ -89,17 +99,39 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
         raise SettingsError("the settings file does not exist", facts={"file": path}, hint=hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         facts = {"file": path, "reason": error}
-        raise SettingsError("the settings file is not TOML", facts=facts) from error
+        hint = 'write `name = "value"` in each line'
+        raise SettingsError("the settings file is not TOML", facts=facts, hint=hint) from error
+    except OSError as error:
+        facts = {"file": path, "reason": error.strerror or error}
+        hint = "make it a file that this user may read"
+        raise SettingsError("the settings file cannot be read", facts=facts, hint=hint) from error
+
+
+def _line(path: Path, name: str) -> str:
+    """`FILE:LINE` where a setting stands; TOML's reader does not tell."""
+    key = re.compile(rf"""[\s\["']*{re.escape(name)}\b""")
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if key.match(line):
+            return f"{path}:{number}"
+    return str(path)
 
 
 def _apply(settings: Settings, found: Mapping[str, tuple[Any, str]]) -> Settings:
     known = {field.name: getattr(settings, field.name) for field in fields(settings)}
     for name, (value, where) in found.items():
         if name not in known:
-            allowed = ", ".join(known)
-            raise SettingsError(f"`{name}` is not a setting", facts={"where": where, "allowed": allowed})
+            raise _unknown(name, where, tuple(known))
         settings = replace(settings, **{name: _typed(name, value, known[name], where)})
     return settings
+
+
+def _unknown(name: str, where: str, known: tuple[str, ...]) -> SettingsError:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean `{near[0]}`?" if near else "remove it"
+    facts = {"where": where, "allowed": ", ".join(known)}
+    return SettingsError(f"`{name}` is not a setting", facts=facts, hint=hint)
 
 
 def _split(name: str, value: str) -> Any:
@@ -108,26 +140,65 @@ def _split(name: str, value: str) -> Any:
     if not isinstance(default, tuple):
         return value
     items = value.split()
-    return dict(item.split("=", 1) for item in items if "=" in item) if name == "PREBAKE_MIRRORS" else items
+    if name != "PREBAKE_MIRRORS":
+        return items
+    return dict(item.split("=", 1) for item in items) if all("=" in item for item in items) else value
 
 
 def _typed(name: str, value: Any, default: Any, where: str) -> Any:
+    allowed, read = _reader(name, default)
     try:
-        if isinstance(default, Path):
-            return Path(value)
-        if isinstance(default, tuple):
-            return tuple(value.items()) if isinstance(value, dict) else tuple(map(str, value))
-        if isinstance(default, int):
-            return int(value)
-        text = str(value)
+        return read(value)
     except (TypeError, ValueError) as error:
-        kind = type(default).__name__
-        facts = {"where": where, "found": value, "allowed": kind}
-        raise SettingsError(f"the setting `{name}` is wrong", facts=facts) from error
-    if text not in _ALLOWED.get(name, (text,)):
-        facts = {"where": where, "found": text, "allowed": ", ".join(_ALLOWED[name])}
-        raise SettingsError(f"the setting `{name}` is wrong", facts=facts)
-    return text
+        found = _USER_INFO.sub("***@", str(value))
+        facts = {"where": where, "found": found, "allowed": allowed}
+        usual = " ".join(default) if isinstance(default, tuple) else default
+        hint = f"the default is {usual}" if usual else "leave it out, or correct it"
+        raise SettingsError(f"the setting `{name}` is wrong", facts=facts, hint=hint) from error
+
+
+def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
+    """What a setting may be, in words and as a function that raises TypeError or ValueError."""
+    if name in _ALLOWED:
+        return ", ".join(_ALLOWED[name]), functools.partial(_one_of, _ALLOWED[name])
+    if name == "mirrors":
+        return "CANONICAL=MIRROR, or a table of such in the file", _pairs
+    if isinstance(default, tuple):
+        return "a list of texts", _texts
+    if isinstance(default, int):
+        least = _LEAST.get(name, 0)
+        return f"a whole number, {least} or more", functools.partial(_number, least)
+    return ("a path", Path) if isinstance(default, Path) else ("a text", _text)
+
+
+def _one_of(allowed: tuple[str, ...], value: Any) -> str:
+    if value not in allowed:
+        raise ValueError(value)
+    return str(value)
+
+
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not all(value.values()):
+        raise TypeError(value)
+    return tuple((_text(canonical), _text(mirror)) for canonical, mirror in value.items())
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return tuple(_text(item) for item in value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | int | float):
+        raise TypeError(value)
+    return str(value)
+
+
+def _number(least: int, value: Any) -> int:
+    if isinstance(value, bool | float) or int(value) < least:
+        raise ValueError(value)
+    return int(value)
 
 
 def _normal(settings: Settings, folder: Path) -> Settings:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..builders.push import Image
     from .wiring import Workspace
 
+_PLACES = "HOST/REPO:TAG, oci:FOLDER[:TAG] or docker:NAME[:TAG]"
+
+
 @dataclass(frozen=True)
 class Destination:
     """A parsed destination."""
@@ -34,6 +37,8 @@ class Destination:
         if text is None:
             return cls("store", "")
         kind, colon, rest = text.partition(":")
+        if text in ("", "docker:"):
+            raise SettingsError(f"`{text}` names no destination", hint=f"write {_PLACES}")
         if colon and kind == "docker":
             Reference.parse(rest)
             return cls("docker", rest if ":" in rest.rpartition("/")[2] else f"{rest}:latest")
@@ -113,7 +118,7 @@ def as_image(result: ImageResult, workspace: Workspace) -> Image:
     store = workspace.store
     return Image(
         result.manifest,
-        store.read(result.config),
+        store.read(result.manifest.config.digest),
         base.reference,
         base.manifest.layers,
         tuple(each.layer for each in result.layers),

@@ -73,7 +73,7 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
         return Built(found, delivered, time.perf_counter() - start)
     from ..builders.make import Workshop  # rattler, installer and the encoders: not on the hit path
 
-    make = Workshop(world, workspace.recipe).make
+    make = Workshop(world, workspace.recipe, planned.resolved.lock).make
     image, delivered = (_build_and_push if to.kind == "registry" else _build_then_deliver)(
         planned, to, make, workspace, progress
     )

@@ -54,7 +54,7 @@ class Workspace:
         """How layers are made."""
         own = self.settings
         budget = Budget(own.bins, own.outliers, own.outlier_bytes)
-        return Recipe(own.prefix, own.compression, budget, budget)
+        return Recipe(own.prefix, own.compression, own.bytecode, budget, budget)
 
     @functools.cached_property
     def sources(self) -> Sources:

@@ -9,9 +9,9 @@ from prebake.cache.credentials import Credentials
 from prebake.cache.digest import Digest
 from prebake.cache.oci import CONFIG, INDEX, LAYER_GZIP, MANIFEST, Descriptor, Manifest, Platform, to_bytes
 from prebake.cache.probe import Unknown, head_manifest
-from prebake.cache.reference import Reference
+from prebake.cache.reference import Reference, base_url
 from prebake.cache.registry import Repository
-from prebake.cache.request import Patience, Refused, base_url
+from prebake.cache.request import Patience, Refused
 from prebake.cache.store import BlobNotFound
 from prebake.cache.transport import Transport
 from prebake.errors import RegistryError, Unreachable

@@ -1,0 +1,80 @@
+"""The shortcut of a hit: this definition on this pinned base was resolved, planned and built before.
+
+One trace (`environment/1`) instead of two solves, a plan and its layers: nothing is solved, no lock is read,
+no key of a layer computed. It is written after the image's trace and means nothing without its blobs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from ..cache.digest import Json, Key, key_inputs, key_of_inputs
+from ..cache.oci import Manifest
+from ..cache.store import Trace, layer_from_json
+from ..config.canonical import definition_inputs
+from .results import HIT, ImageResult, LayerResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..config.definition import Definition
+    from .pin import PinnedBase
+    from .recipe import Recipe
+    from .world import World
+
+ENVIRONMENT = "environment/1"
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A layer as its image's trace describes it."""
+
+    step: str
+    key: Key
+    title: str
+    contents: tuple[str, ...]
+
+
+def environment_inputs(
+    definition: Definition, base: PinnedBase, world: World, recipe: Recipe
+) -> Mapping[str, Json]:
+    """Everything that resolving and planning look at, beside the world itself."""
+    sources = asdict(world.sources)
+    del sources["mirrors"], sources["retries"]  # where and how patiently bytes are fetched decides none
+    inputs: dict[str, Json] = {
+        "definition": definition_inputs(definition),
+        "base": str(base.digest),
+        "target": {"platform": world.platform, "cuda": world.cuda},
+        "sources": sources,
+        "allow_sdist": sorted(world.allow_sdist),
+        "recipe": asdict(recipe),
+    }
+    return key_inputs(ENVIRONMENT, inputs)
+
+
+def recall(inputs: Mapping[str, Json], base: PinnedBase, world: World) -> ImageResult | None:
+    """The image that was made of `inputs`, if the policy lets its solves serve and all its blobs are here."""
+    trace = world.store.get(key_of_inputs(inputs), inputs)
+    if trace is None or not world.policy.serves(trace):
+        return None
+    manifest = Manifest.from_bytes(world.store.read_small(trace.blobs[0]), str(world.store))
+    layers = tuple(map(_layer, cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])))
+    return ImageResult(Key(str(trace.outputs["key"])), base, manifest, trace.blobs[0], layers)
+
+
+def remember(inputs: Mapping[str, Json], image: ImageResult, solved_at: int, world: World) -> None:
+    """Record that `inputs` made `image`, by solves of that time."""
+    blobs = (image.kept, image.manifest.config, *(result.layer.descriptor for result in image.layers))
+    layers = [result.to_json() for result in image.layers]
+    for layer, result in zip(layers, image.layers, strict=True):
+        layer |= {"title": result.planned.title, "media_type": result.layer.descriptor.media_type}
+        del layer["seconds"], layer["outcome"]
+    outputs: dict[str, Json] = {"at": solved_at, "key": str(image.key), "layers": layers}
+    world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, blobs))
+
+
+def _layer(data: Mapping[str, Any]) -> LayerResult:
+    recalled = Recalled(data["step"], Key(data["key"]), data["title"], tuple(data["packages"]))
+    found = {"mediaType": data["media_type"], "diffId": data["diff_id"]}
+    return LayerResult(recalled, layer_from_json({**data, **found}), HIT, 0.0)
