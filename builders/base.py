@@ -24,7 +24,6 @@ from .facts import BaseFacts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-
     LayerSource = tuple[str, Callable[[], IO[bytes]]]
 
 _MULTIARCH = {"linux-64": "x86_64-linux-gnu", "linux-aarch64": "aarch64-linux-gnu"}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..cache.digest import digest_stream
 from ..errors import PackageError, PrebakeError
 from .entry import FIXED_MTIME, Content, Entry, Symlink
-from .sources import channel_error
+from .sources import channel_error, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from rattler.networking import Client
 
     from .lock import CondaPackage
+    from .prefix import Prefix
     from .sources import Sources
+    from .world import World
 
 # Where rattler puts the loser of two packages that write one path.
 CLOBBERS = "__clobbers__"
@@ -40,15 +42,19 @@ _STAND_IN_BUILD = "standin_0"
 
 @dataclass(frozen=True)
 class Linking:
-    """Besides the packages: prefix in the image, python's version and place, network, cache."""
+    """Besides the packages: where the environment will live, platform, network, package cache."""
 
-    prefix: str
-    python: str
+    prefix: Prefix
     platform: str
     sources: Sources
     client: Client
     package_cache: Path
-    site_packages: str | None = None
+
+
+def linking_for(prefix: Prefix, world: World) -> Linking:
+    """Linking with this world's network and cache."""
+    client = connect(world.sources, world.cache_dir).client
+    return Linking(prefix, world.platform, world.sources, client, world.cache_dir / "pkgs")
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,19 @@ class LinkedGroup:
 
 def link_group(packages: Sequence[CondaPackage], stage: Path, linking: Linking) -> LinkedGroup:
     """Link `packages` below `stage`. Raises PackageError, Unreachable."""
-    root = stage / linking.prefix.lstrip("/")
-    asyncio.run(_link(packages, stage, root, linking))
-    _refuse_clobbers(root)
+    root = link(packages, stage, linking)
     metas = {package: _read_meta(root, package) for package in packages}
     entries = [entry for package, meta in metas.items() for entry in _entries(package, meta, root, linking)]
     scripts = [script for package, meta in metas.items() for script in _link_scripts(package, meta)]
     return LinkedGroup(tuple(entries), tuple(scripts))
+
+
+def link(packages: Sequence[CondaPackage], stage: Path, linking: Linking) -> Path:
+    """Link `packages` below `stage` in one transaction; returns the prefix's folder there."""
+    root = stage / linking.prefix.path.lstrip("/")
+    asyncio.run(_link(packages, stage, root, linking))
+    _refuse_clobbers(root)
+    return root
 
 
 async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linking: Linking) -> None:
@@ -75,13 +87,13 @@ async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linki
     from rattler.install import install
 
     records = [_record(package) for package in packages]
-    if linking.python and not any(package.name == "python" for package in packages):
-        records.append(_stand_in(stage, linking))
+    if linking.prefix.python and not any(package.name == "python" for package in packages):
+        records.append(_stand_in(stage, linking.prefix))
     try:
         await install(
             records,
             target_prefix=root,
-            alternative_target_prefix=linking.prefix,
+            alternative_target_prefix=linking.prefix.path,
             package_cache=PackageCache(linking.package_cache),
             platform=Subdir(linking.platform),
             client=linking.client,
@@ -137,11 +149,11 @@ def _check_local(package: CondaPackage) -> None:
         )
 
 
-def _stand_in(stage: Path, linking: Linking) -> RepoDataRecord:
+def _stand_in(stage: Path, prefix: Prefix) -> RepoDataRecord:
     """An empty package called python: it tells rattler where noarch packages go."""
     from rattler import BuildString, PackageName, PackageRecord, RepoDataRecord, VersionWithSource
 
-    version = linking.python
+    version = prefix.python
     name = f"python-{version}-{_STAND_IN_BUILD}.tar.bz2"
     archive = stage / "stand-in" / name
     archive.parent.mkdir(parents=True)
@@ -161,7 +173,7 @@ def _stand_in(stage: Path, linking: Linking) -> RepoDataRecord:
         subdir="noarch",
         arch=None,
         platform=None,
-        python_site_packages_path=linking.site_packages or None,
+        python_site_packages_path=prefix.site_packages or None,
     )
     return RepoDataRecord(record, name, archive.as_uri(), archive.parent.as_uri())
 
@@ -204,7 +216,7 @@ def _read_meta(root: Path, package: CondaPackage) -> dict[str, Any]:
 def _entries(package: CondaPackage, meta: Mapping[str, Any], root: Path, linking: Linking) -> Iterator[Entry]:
     index = json.loads(Path(meta["extracted_package_dir"], "info", "index.json").read_bytes())
     latest = _seconds(index.get("timestamp"))
-    prefix = linking.prefix.lstrip("/")
+    prefix = linking.prefix.path.lstrip("/")
     owner = f"{package.name}-{package.version}"
     for path in sorted({_original(item) for item in meta["paths_data"]["paths"]}):
         yield _entry(root / path, f"{prefix}/{path}", latest, owner)

@@ -234,7 +234,8 @@ def _virtual_error(job: _Job, tree: str, name: str) -> SolveError:
     needs = sorted(set(re.findall(rf"{name} [^\s,]+(?:,[<>=!~][^\s,]+)*", tree)) - has)
     sentence, hint = {
         "__cuda": (
-            "the packages need a newer CUDA driver than the target has" if job.target.cuda
+            "the packages need a newer CUDA driver than the target has"
+            if job.target.cuda
             else "the packages need a GPU driver, the target has none",
             "state the CUDA version of the fleet's driver for this target, or ask for a CPU build",
         ),

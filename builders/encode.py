@@ -8,7 +8,7 @@ the diff_id and the crc32; 1.09 GB of wheels: 5.8 s against 13.2 s compressed af
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from isal import isal_zlib
 
@@ -26,6 +26,8 @@ ZSTD_LEVEL = 3
 DEFLATED = 8
 # Deflate packs zeros 1000:1; what one read may inflate to has to stay far below the memory goal.
 PACKED_CHUNK = 128 << 10
+# Its stub calls it an instance.
+_DAMAGED = cast("type[Exception]", isal_zlib.IsalError)
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
@@ -115,7 +117,7 @@ def inflate(member: ZipMember, size: int, copy: Callable[[Bytes], object] | None
             copy(packed)
         try:
             chunk = inflater.decompress(packed) if inflater else packed
-        except isal_zlib.IsalError as error:
+        except _DAMAGED as error:
             raise _corrupt(member, str(error)) from error
         crc, total = isal_zlib.crc32(chunk, crc), total + len(chunk)
         yield chunk

@@ -7,58 +7,20 @@ gives. Blobs are stored before their trace, the image's trace after its layers'.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ..cache.oci import CONFIG, MANIFEST, Layer, Manifest
+from ..cache.oci import CONFIG, MANIFEST, Manifest
 from ..cache.store import Trace, layer_from_json, layer_to_json
+from .results import BUILT, HIT, ImageResult, LayerResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..cache.digest import Digest, Json, Key
+    from ..cache.digest import Json, Key
     from ..cache.directory import DirectoryStore
     from .plan import Plan, PlannedLayer
 
 LISTING = "application/vnd.prebake.listing.v1"
-HIT = "hit-local"
-BUILT = "built"
-
-
-@dataclass(frozen=True)
-class LayerResult:
-    """A layer that is in the store now: how it came there, and what assembling needs of it."""
-
-    planned: PlannedLayer
-    layer: Layer
-    outcome: str
-    seconds: float
-    activates: bool = False
-    warnings: tuple[str, ...] = ()
-    listing: Digest | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The layer's line in `build --json`."""
-        return {
-            "step": self.planned.step,
-            "key": str(self.planned.key),
-            "digest": str(self.layer.digest),
-            "diff_id": str(self.layer.diff_id),
-            "size": self.layer.descriptor.size,
-            "packages": [f"{package.name} {package.version}" for package in self.planned.packages],
-            "outcome": self.outcome,
-            "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """An image whose manifest (`digest`), config and own layers are in the store."""
-
-    plan: Plan
-    manifest: Manifest
-    digest: Digest
-    layers: tuple[LayerResult, ...]
 
 
 def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
@@ -72,7 +34,7 @@ def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
         for planned, each in zip(plan.layers, found, strict=True)
     )
     manifest = Manifest.from_bytes(store.read_small(trace.blobs[0]), str(store))
-    return ImageResult(plan, manifest, trace.blobs[0].digest, layers)
+    return ImageResult(plan.key, plan.resolved.base, manifest, trace.blobs[0], layers)
 
 
 def reuse_layer(planned: PlannedLayer, store: DirectoryStore) -> LayerResult | None:
@@ -147,4 +109,4 @@ def _finish(plan: Plan, store: DirectoryStore, layers: tuple[LayerResult, ...]) 
     blobs = (kept, store.keep(config, CONFIG), *(result.layer.descriptor for result in layers))
     outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
     store.record(Trace(plan.key, plan.inputs, outputs, blobs))
-    return ImageResult(plan, manifest, kept.digest, layers)
+    return ImageResult(plan.key, plan.resolved.base, manifest, kept, layers)

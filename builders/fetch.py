@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import netrc
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ..cache.digest import CHUNK
@@ -15,24 +16,39 @@ from ..errors import PackageError, Unreachable
 from .sources import mirrored, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..cache.digest import Digest
     from ..cache.directory import DirectoryStore
     from ..cache.store import HashingWriter
-    from .lock import Wheel
     from .sources import Sources
 
 RETRIES = 4
+_PARALLEL = 4
 _USER_INFO = re.compile(r"(?<=://)[^/]*@")
 
 
-def fetch(wheel: Wheel, store: DirectoryStore, sources: Sources) -> Path:
-    """The path of a locked wheel. Raises Unreachable, PackageError when the bytes are not those locked."""
-    path = store.path(wheel.sha256)
+class Archive(Protocol):
+    """A locked wheel or source."""
+
+    @property
+    def url(self) -> str: ...  # noqa: D102
+    @property
+    def sha256(self) -> Digest: ...  # noqa: D102
+
+
+def fetch_all(archives: Sequence[Archive], store: DirectoryStore, sources: Sources) -> list[Path]:
+    """The paths of archives, several fetched at a time. Raises as `fetch`."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(lambda archive: fetch(archive, store, sources), archives))
+
+
+def fetch(archive: Archive, store: DirectoryStore, sources: Sources) -> Path:
+    """The path of a locked archive. Raises Unreachable, PackageError when the bytes are not those locked."""
+    path = store.path(archive.sha256)
     if not path.exists():
-        place = locate(wheel.url, sources)
-        store.put_expected(wheel.sha256, lambda writer: _copy(place, writer), _not_as_locked(wheel))
+        place = locate(archive.url, sources)
+        store.put_expected(archive.sha256, lambda writer: _copy(place, writer), _not_as_locked(archive))
     return path
 
 
@@ -68,10 +84,10 @@ def _from_netrc(url: str) -> str:
     return f"{found[0]}:{found[2]}" if found else ""
 
 
-def _not_as_locked(wheel: Wheel) -> Callable[[Digest], PackageError]:
+def _not_as_locked(archive: Archive) -> Callable[[Digest], PackageError]:
     return lambda found: PackageError(
         "a package is not the one that was locked",
-        facts={"package": redact(wheel.url), "found": found, "allowed": wheel.sha256},
+        facts={"package": redact(archive.url), "found": found, "allowed": archive.sha256},
         hint="the archive behind this URL was replaced; if that is right, build with --refresh",
     )
 

@@ -9,7 +9,7 @@
     >>> P = namedtuple("P", "name size")
     >>> budget = Budget(bins=2, outliers=1, outlier=100)
     >>> [[p.name for p in g] for g in group([P("torch", 500), P("six", 1), P("idna", 1)], budget)]
-    [['torch'], ['six'], ['idna']]
+    [['torch'], ['idna'], ['six']]
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 # Packages set variables in activate.d (SSL_CERT_FILE, GDAL_DATA, ...); the shell sources them and hands over.
-_ACTIVATE = 'for f in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do [ -r "$f" ] && . "$f"; done; exec "$@"'
+ACTIVATE = 'for f in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do [ -r "$f" ] && . "$f"; done; exec "$@"'
 _EPOCH = "1980-01-01T00:00:00Z"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 
@@ -51,7 +51,7 @@ def _runtime(plan: Plan, base: Mapping[str, Any], *, activates: bool) -> dict[st
     if labels:
         config["Labels"] = dict(base.get("Labels") or {}) | labels
     if activates:
-        entry = ["/bin/sh", "-c", _ACTIVATE, "prebake"]
+        entry = ["/bin/sh", "-c", ACTIVATE, "prebake"]
         config["Entrypoint"] = entry + list(base.get("Entrypoint") or [])
     return config
 

@@ -9,7 +9,6 @@ several processes that make the same one, the first wins and the others drop the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -19,9 +18,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from installer import install
@@ -31,12 +28,12 @@ from installer.sources import WheelFile
 
 from ..cache.digest import key_of
 from ..errors import PackageError, SettingsError
-from .conda import CLOBBERS, Linking, _link, _refuse_clobbers, clobber_error
-from .fetch import fetch
-from .image import _ACTIVATE
-from .plan import Recipe, prefix_of
-from .sources import connect
-from .wheel import INSTALLER, _refuse_hostile
+from .conda import CLOBBERS, clobber_error, link, linking_for
+from .fetch import fetch_all
+from .image import ACTIVATE
+from .plan import prefix_of
+from .recipe import Recipe
+from .wheel import INSTALLER, refuse_hostile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,12 +44,11 @@ if TYPE_CHECKING:
 
     from .lock import Lock, Wheel
     from .prefix import Prefix
-    from .resolve import World
+    from .world import World
 
 PREFIX = "prefix/1"
 # Programs hold their prefix in a field of this size, which conda packages are built with.
 _PLACEHOLDER = 255
-_PARALLEL_FETCHES = 4
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -109,16 +105,10 @@ def install_whole(lock: Lock, stage: Path, prefix: Prefix, world: World) -> Path
     root = stage / prefix.path.lstrip("/")
     root.mkdir(parents=True)
     if lock.conda:
-        client = connect(world.sources, world.cache_dir).client
-        cache = world.cache_dir / "pkgs"
-        linking = Linking(prefix.path, prefix.python, lock.target.platform, world.sources, client, cache)
-        asyncio.run(_link(lock.conda, stage, root, linking))
-        _refuse_clobbers(root)
+        link(lock.conda, stage, linking_for(prefix, world))
         shutil.rmtree(root / CLOBBERS, ignore_errors=True)
-    with ThreadPoolExecutor(_PARALLEL_FETCHES) as pool:
-        archives = pool.map(partial(fetch, store=world.store, sources=world.sources), lock.pip)
-        for wheel, archive in zip(lock.pip, archives, strict=True):
-            _install_wheel(wheel, archive, stage, prefix)
+    for wheel, archive in zip(lock.pip, fetch_all(lock.pip, world.store, world.sources), strict=True):
+        _install_wheel(wheel, archive, stage, prefix)
     return root
 
 
@@ -126,7 +116,7 @@ def _install_wheel(wheel: Wheel, archive: Path, stage: Path, prefix: Prefix) -> 
     try:
         with zipfile.ZipFile(archive) as opened:
             opened.filename = wheel.file_name  # a blob is named by digest, and WheelFile reads its name
-            _refuse_hostile(opened, wheel.file_name)
+            refuse_hostile(opened, wheel.file_name)
             source = WheelFile(opened)
             schemes = {name: f"/{path}" for name, path in prefix.schemes(source.distribution).items()}
             target = _Destination(
@@ -159,7 +149,7 @@ def run_local(prefix: Path, command: Sequence[str], env: Mapping[str, str]) -> i
     """
     path = f"{prefix}/bin:{env.get('PATH', os.defpath)}"
     variables = {**env, "PATH": path, "CONDA_PREFIX": str(prefix)}
-    shell = ["/bin/sh", "-c", _ACTIVATE, "prebake", *command]
+    shell = ["/bin/sh", "-c", ACTIVATE, "prebake", *command]
     with subprocess.Popen(shell, env=variables) as process, _forwarding(process):
         code = process.wait()
     return code if code >= 0 else 128 - code

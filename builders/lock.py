@@ -7,7 +7,7 @@ URLs are public parts only: credentials never enter.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..cache.digest import Digest, Json, canonical
@@ -61,7 +61,7 @@ class CondaPackage:
 
 @dataclass(frozen=True)
 class Wheel:
-    """One locked wheel."""
+    """One locked wheel; one `built` here from source is in the store and nowhere else."""
 
     name: str
     version: str
@@ -69,6 +69,7 @@ class Wheel:
     sha256: Digest
     size: int = 0
     depends: tuple[str, ...] = ()
+    built: bool = False
 
     @property
     def file_name(self) -> str:
@@ -103,6 +104,19 @@ class Lock:
             tuple(CondaPackage(**_typed(package)) for package in raw["conda"]),
             tuple(Wheel(**_typed(wheel)) for wheel in raw["pip"]),
         )
+
+
+def python_closure(lock: Lock) -> Lock:
+    """Python and what it needs, of a lock."""
+    packages = {package.name: package for package in lock.conda}
+    needed: set[str] = set()
+    todo = ["python"]
+    while todo:
+        name = todo.pop()
+        if name in packages and name not in needed:
+            needed.add(name)
+            todo += [depends.split(" ", 1)[0] for depends in packages[name].depends]
+    return replace(lock, conda=tuple(package for package in lock.conda if package.name in needed), pip=())
 
 
 def _plain(value: object) -> Json:

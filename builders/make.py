@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from ..cache.oci import Descriptor, Layer
 from ..cache.store import Trace, layer_to_json
 from .bytecode import compile_entries
-from .conda import Linking, link_group
+from .conda import link_group, linking_for
 from .encode import ENCODERS
 from .engine import LISTING
-from .fetch import fetch
+from .fetch import fetch_all
 from .local import ensure_prefix
-from .sdist import python_closure
-from .sources import connect
+from .lock import python_closure
 from .tar import LayerWriter, TarResult
 from .wheel import wheel_entries
 
@@ -27,10 +25,9 @@ if TYPE_CHECKING:
     from ..cache.store import HashingWriter
     from .entry import Entry
     from .lock import CondaPackage, Lock, Wheel
-    from .plan import PlannedLayer, Recipe
-    from .resolve import World
-
-_PARALLEL_FETCHES = 4
+    from .plan import PlannedLayer
+    from .recipe import Recipe
+    from .world import World
 
 
 @dataclass(frozen=True)
@@ -46,30 +43,19 @@ class Workshop:
         return self._make_conda(planned) if planned.step == "conda" else self._make_pip(planned)
 
     def _make_conda(self, planned: PlannedLayer) -> Trace:
-        world = self.world
         packages = cast("tuple[CondaPackage, ...]", planned.packages)
-        linking = Linking(
-            planned.prefix.path,
-            planned.prefix.python,
-            world.platform,
-            world.sources,
-            connect(world.sources, world.cache_dir).client,
-            world.cache_dir / "pkgs",
-            planned.prefix.site_packages,
-        )
-        with world.store.scratch() as stage:
-            linked = link_group(packages, stage, linking)
+        with self.world.store.scratch() as stage:
+            linked = link_group(packages, stage, linking_for(planned.prefix, self.world))
             return self._store(planned, linked.entries, linked.warnings)
 
     def _make_pip(self, planned: PlannedLayer) -> Trace:
         wheels = cast("tuple[Wheel, ...]", planned.packages)
-        with ThreadPoolExecutor(_PARALLEL_FETCHES) as pool:
-            archives = pool.map(lambda wheel: fetch(wheel, self.world.store, self.world.sources), wheels)
-            entries = [
-                entry
-                for wheel, archive in zip(wheels, archives, strict=True)
-                for entry in wheel_entries(archive, wheel.file_name, planned.prefix)
-            ]
+        archives = fetch_all(wheels, self.world.store, self.world.sources)
+        entries = [
+            entry
+            for wheel, archive in zip(wheels, archives, strict=True)
+            for entry in wheel_entries(archive, wheel.file_name, planned.prefix)
+        ]
         return self._store(planned, entries, ())
 
     def _store(self, planned: PlannedLayer, entries: Sequence[Entry], warnings: tuple[str, ...]) -> Trace:

@@ -36,7 +36,7 @@ _SOURCE = re.compile(
     r"(?:-e|--editable)\b|(?:.*@\s*)?(?:(?:git|hg|svn|bzr)\+|file:|[./~])|.*://.*\.(?:tar\.\w+|tgz|zip)\b"
 )
 _INDEX_OPTION = re.compile(r"(?:-i|--index-url)\b")
-_INHERITED = re.compile(r"PATH|HOME|TMPDIR|LANG|SSL_CERT_(?:FILE|DIR)|(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+INHERITED = re.compile(r"PATH|HOME|TMPDIR|LANG|SSL_CERT_(?:FILE|DIR)|(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
 _UV_GLIBC = (17, 28, *range(31, 41))  # uv's --python-platform knows these manylinux levels
 
 
@@ -142,7 +142,7 @@ def _uv(
     command: list[str], request: PipRequest, sources: Sources, cache_dir: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run uv with nothing of the user's that could change the result (UV_*, PIP_*, uv.toml)."""
-    environment = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+    environment = {name: value for name, value in os.environ.items() if INHERITED.fullmatch(name)}
     environment |= {"UV_CACHE_DIR": str(cache_dir / "uv"), "UV_HTTP_RETRIES": str(sources.retries)}
     lines = "".join(f"{line}\n" for line in request.lines)
     return subprocess.run(
@@ -187,9 +187,7 @@ def _locked(
     return Sdist(name, version, canonical_url(_url(sdist), sources), _sha256(sdist, name))
 
 
-def best_wheel(
-    wheels: Iterable[Mapping[str, Any]], python: str, target: Target
-) -> Mapping[str, Any] | None:
+def best_wheel(wheels: Iterable[Mapping[str, Any]], python: str, target: Target) -> Mapping[str, Any] | None:
     """The wheel that pip would take on the target; None if none fits."""
     from packaging.utils import parse_wheel_filename
 

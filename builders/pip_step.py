@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ..cache.directory import DirectoryStore
     from ..config.definition import CondaSpec, Environment
     from .lock import CondaPackage, Lock
-    from .resolve import World
     from .sources import Sources
+    from .world import World
 
 DISTS = "dists/1"
 _PARALLEL = 8

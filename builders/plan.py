@@ -7,34 +7,24 @@ nor each other, so a patched base or an added package leaves them as they are.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..cache.digest import Json, Key, key_inputs, key_of_inputs
 from ..errors import DefinitionError
-from .grouping import Budget, check_layer_count, group
+from .grouping import check_layer_count, group
 from .prefix import Prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .lock import CondaPackage, Lock, Wheel
+    from .recipe import Recipe
     from .resolve import Resolved
 
 CONDA = "conda/1"
 PIP = "pip/1"
 IMAGE = "image/1"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How layers are made: everything that changes their bytes and is not in the lock."""
-
-    prefix: str = "/opt/prebake/env"
-    compression: str = "gzip"
-    bytecode: str = "none"
-    conda: Budget = field(default_factory=Budget)
-    pip: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -57,6 +47,11 @@ class PlannedLayer:
         names = [package.name for package in self.packages]
         more = f" +{len(names) - 3}" if len(names) > 3 else ""
         return f"{self.step}: {', '.join(names[:3])}{more}"
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """Names and versions of its packages."""
+        return tuple(f"{package.name} {package.version}" for package in self.packages)
 
     @property
     def size(self) -> int:

@@ -8,87 +8,44 @@ asked; a policy says how long a trace serves. The same lock again means that not
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..cache.digest import Json, key_inputs, key_of_inputs
-from ..cache.directory import store_errors
+from ..cache.oci import Descriptor
 from ..cache.store import Trace
 from ..config.canonical import spec_inputs
-from ..errors import DefinitionError, SettingsError
+from ..errors import DefinitionError
 from .lock import Lock, Target
-from .pin import PinnedBase, Registries, pin
+from .pin import PinnedBase, pin
 from .sources import channel_url, channels_of, connect, public_url
+from .world import made_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-    from ..cache.directory import DirectoryStore
     from ..config.definition import CondaSpec, Definition, Environment
     from .sources import Sources
+    from .world import World
 
 SOLVE = "solve/1"
 PIP_SOLVE = "pip-solve/1"
 LOCK_MEDIA_TYPE = "application/vnd.prebake.lock.v1+json"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How long a recorded solve serves: for ever (`locked`), so many seconds, or never (`always`)."""
-
-    max_age: float = float("inf")
-
-    @classmethod
-    def parse(cls, text: str) -> Policy:
-        """`locked`, `always`, or `max-age=SECONDS` with s, m, h or d behind the number."""
-        if text in ("locked", "always"):
-            return cls(float("inf") if text == "locked" else 0.0)
-        number, unit = text.removeprefix("max-age=")[:-1], text[-1:]
-        scale = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(unit)
-        if not text.startswith("max-age=") or scale is None or not number.isdigit():
-            raise SettingsError(
-                f"`{text}` is not a policy",
-                facts={"allowed": "locked, always, max-age=NUMBER with s, m, h or d"},
-                hint="write for instance max-age=7d",
-            )
-        return cls(float(int(number) * scale))
-
-    def serves(self, trace: Trace) -> bool:
-        """Whether a trace is young enough."""
-        made = trace.outputs["at"]
-        assert isinstance(made, int)
-        return time.time() - made < self.max_age
-
-
-@dataclass(frozen=True)
-class World:
-    """What resolving may ask: registries, channels and indexes, the local store, and by which policy."""
-
-    store: DirectoryStore
-    registries: Registries
-    sources: Sources
-    policy: Policy = Policy()
-    platform: str = "linux-64"
-    cuda: str | None = None
-    allow_sdist: frozenset[str] = frozenset()
-    report: Callable[[str], None] = field(default=lambda message: None, compare=False)
-
-    @property
-    def cache_dir(self) -> Path:
-        """Where rattler and uv keep what they fetched."""
-        return self.store.root / "cache"
+WHEEL_MEDIA_TYPE = "application/vnd.prebake.wheel"
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A definition after the world was asked: pinned base and lock."""
+    """A definition after the world was asked: pinned base and lock.
+
+    `solved_at` is the Unix time of the older of its solves.
+    """
 
     definition: Definition
     base: PinnedBase
     lock: Lock | None
     platform: str
+    solved_at: int = 0
 
     @property
     def variables(self) -> dict[str, str]:
@@ -110,31 +67,30 @@ def labels(definition: Definition) -> dict[str, str]:
     return {f"io.prebake.inference.{name}": f"{route.port}{route.path}" for name, route in routes.items()}
 
 
-def resolve(environment: Environment, world: World, prefix: str) -> Resolved:
-    """Pin and solve. Raises DefinitionError, SolveError, PackageError, RegistryError, Unreachable."""
-    definition = environment.definition
-    if definition.image is None:
+def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
+    """The environment's base image by digest. Raises DefinitionError, RegistryError, Unreachable."""
+    image = environment.definition.image
+    if image is None:
         raise DefinitionError(
             "a Dockerfile build is not supported yet",
             facts={"environment": environment.title},
             hint="use `image:` with a conda file",
         )
-    with _image_line(environment):
-        base = pin(definition.image, world.platform, prefix, world.registries, world.store)
-        target = _target(base, world, prefix) if definition.conda else None
-    lock = _solve(environment, definition.conda, target, world) if definition.conda and target else None
-    return Resolved(definition, base, lock, world.platform)
+    return pin(image, world.platform, prefix, world.registries, world.store)
 
 
-@contextmanager
-def _image_line(environment: Environment) -> Iterator[None]:
-    """A base image that will not do is an error of the line that names it."""
-    try:
-        yield
-    except DefinitionError as error:
-        if place := environment.lines.get("image"):
-            error.facts = {"file": str(place[0]), "line": str(place[1])} | error.facts
-        raise
+def resolve(environment: Environment, world: World, prefix: str) -> Resolved:
+    """Pin and solve. Raises DefinitionError, SolveError, PackageError, RegistryError, Unreachable."""
+    return resolve_on(pin_base(environment, world, prefix), environment, world, prefix)
+
+
+def resolve_on(base: PinnedBase, environment: Environment, world: World, prefix: str) -> Resolved:
+    """Solve for a base that is pinned already."""
+    definition = environment.definition
+    if definition.conda is None:
+        return Resolved(definition, base, None, world.platform, int(time.time()))
+    lock, at = _solve(environment, definition.conda, _target(base, world, prefix), world)
+    return Resolved(definition, base, lock, world.platform, at)
 
 
 def _target(base: PinnedBase, world: World, prefix: str) -> Target:
@@ -153,12 +109,15 @@ def _target(base: PinnedBase, world: World, prefix: str) -> Target:
     return Target(world.platform, base.facts.glibc, world.cuda)
 
 
-def _solve(environment: Environment, spec: CondaSpec, target: Target, world: World) -> Lock:
-    lock = _solve_conda(environment, spec, target, world)
-    return _solve_pip(environment, spec, lock, world) if spec.pip else lock
+def _solve(environment: Environment, spec: CondaSpec, target: Target, world: World) -> tuple[Lock, int]:
+    lock, at = _solve_conda(environment, spec, target, world)
+    if not spec.pip:
+        return lock, at
+    lock, pip_at = _solve_pip(environment, spec, lock, world)
+    return lock, min(at, pip_at)
 
 
-def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, world: World) -> Lock:
+def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, world: World) -> tuple[Lock, int]:
     def ask() -> Lock:
         from .conda_solve import solve_conda
 
@@ -181,7 +140,7 @@ def conda_inputs(spec: CondaSpec, target: Target, sources: Sources) -> Mapping[s
     return key_inputs(SOLVE, inputs)
 
 
-def _solve_pip(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> Lock:
+def _solve_pip(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> tuple[Lock, int]:
     def ask() -> Lock:
         from .pip_step import solve_wheels
 
@@ -205,20 +164,25 @@ def pip_inputs(spec: CondaSpec, conda: Lock, world: World) -> Mapping[str, Json]
     return key_inputs(PIP_SOLVE, inputs)
 
 
-def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -> Lock:
+def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -> tuple[Lock, int]:
+    """The lock that answers `inputs`, and when it was made."""
     key = key_of_inputs(inputs)
     trace = world.store.get(key, inputs)
-    if trace and world.policy.serves(trace):
-        return Lock.from_bytes(world.store.read_small(trace.blobs[0]))
-    if world.policy.max_age == 0:
-        connect.cache_clear()  # a gateway never reads a channel twice
-    with store_errors(world.store.root), world.store.temporary():
-        pass  # solvers would call a store that is full or read-only the channel's or the index's fault
-    lock = ask()
-    blob = world.store.keep(lock.to_bytes(), LOCK_MEDIA_TYPE)
+    if trace is None or not world.policy.serves(trace):
+        if world.policy.max_age == 0:
+            connect.cache_clear()  # a gateway never reads a channel twice
+        trace = _record(inputs, ask(), world)
+    return Lock.from_bytes(world.store.read_small(trace.blobs[0])), made_at(trace)
+
+
+def _record(inputs: Mapping[str, Json], lock: Lock, world: World) -> Trace:
+    """Wheels built here exist nowhere else: a trace that has lost one is none, and they are built again."""
+    own = [Descriptor(WHEEL_MEDIA_TYPE, wheel.sha256, wheel.size) for wheel in lock.pip if wheel.built]
+    blobs = (world.store.keep(lock.to_bytes(), LOCK_MEDIA_TYPE), *own)
     outputs: dict[str, Json] = {"at": int(time.time()), "solver": _solver()}
-    world.store.record(Trace(key, inputs, outputs, (blob,)))
-    return lock
+    trace = Trace(key_of_inputs(inputs), inputs, outputs, blobs)
+    world.store.record(trace)
+    return trace
 
 
 def _solver() -> str:

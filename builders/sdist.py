@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..cache.digest import CHUNK, Digest, key_inputs, key_of_inputs
@@ -23,8 +22,8 @@ from ..errors import PackageError, PrebakeError, SolveError, Unreachable
 from .entry import FIXED_MTIME
 from .fetch import fetch
 from .local import ensure_prefix
-from .lock import Wheel
-from .pip_solve import _INHERITED
+from .lock import Wheel, python_closure
+from .pip_solve import INHERITED
 from .sources import NO_ANSWER, mirrored, redact
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from ..cache.digest import Json
     from .lock import CondaPackage, Lock
     from .pip_solve import Sdist
-    from .resolve import World
+    from .world import World
 
 SDIST = "sdist/1"
 _MEDIA_TYPE = "application/vnd.prebake.wheel"
@@ -54,7 +53,7 @@ def build_wheel(sdist: Sdist, conda: Lock, world: World) -> Wheel:
         world.store.record(trace)
     blob = trace.blobs[0]
     url = f"{sdist.url}/{trace.outputs['file_name']}"
-    return Wheel(sdist.name, sdist.version, url, blob.digest, blob.size)
+    return Wheel(sdist.name, sdist.version, url, blob.digest, blob.size, built=True)
 
 
 def _inputs(sdist: Sdist, python: CondaPackage, world: World) -> Mapping[str, Json]:
@@ -64,7 +63,7 @@ def _inputs(sdist: Sdist, python: CondaPackage, world: World) -> Mapping[str, Js
 
 
 def _build(sdist: Sdist, conda: Lock, world: World) -> tuple[dict[str, Json], tuple[Descriptor, ...]]:
-    archive = fetch(Wheel(sdist.name, sdist.version, sdist.url, sdist.sha256), world.store, world.sources)
+    archive = fetch(sdist, world.store, world.sources)
     interpreter = ensure_prefix(python_closure(conda), world) / "bin" / "python"
     with world.store.scratch() as folder:
         source = folder / sdist.url.rsplit("/", 1)[-1]
@@ -74,19 +73,6 @@ def _build(sdist: Sdist, conda: Lock, world: World) -> tuple[dict[str, Json], tu
             world.report(f"{wheel.name} was compiled here: it may need a newer glibc than the image has")
         digest, size = _keep(wheel, world)
         return {"file_name": wheel.name}, (Descriptor(_MEDIA_TYPE, digest, size),)
-
-
-def python_closure(conda: Lock) -> Lock:
-    """Python and what it needs, of a lock."""
-    packages = {package.name: package for package in conda.conda}
-    needed: set[str] = set()
-    todo = ["python"]
-    while todo:
-        name = todo.pop()
-        if name in packages and name not in needed:
-            needed.add(name)
-            todo += [depends.split(" ", 1)[0] for depends in packages[name].depends]
-    return replace(conda, conda=tuple(package for package in conda.conda if package.name in needed), pip=())
 
 
 def _run_uv(source: Path, interpreter: Path, sdist: Sdist, world: World) -> Path:
@@ -110,7 +96,7 @@ def _run_uv(source: Path, interpreter: Path, sdist: Sdist, world: World) -> Path
 
 def _environment(interpreter: Path, world: World) -> dict[str, str]:
     """Nothing of the user's that could change the result (UV_*, PIP_*), and fixed times in the wheel."""
-    inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+    inherited = {name: value for name, value in os.environ.items() if INHERITED.fullmatch(name)}
     path = f"{interpreter.parent}:{inherited.get('PATH', os.defpath)}"
     return inherited | {
         "PATH": path,

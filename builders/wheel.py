@@ -24,7 +24,7 @@ from installer.scripts import Script
 from installer.sources import WheelFile
 from installer.utils import construct_record_file, fix_shebang
 
-from ..cache.digest import Digest
+from ..cache.digest import Hasher
 from ..errors import PackageError
 from .encode import DEFLATED, inflate
 from .entry import Entry, ZipMember
@@ -54,7 +54,7 @@ def wheel_entries(archive: Path, file_name: str, prefix: Prefix) -> list[Entry]:
     try:
         with zipfile.ZipFile(archive) as wheel:
             wheel.filename = file_name  # a blob is named by digest, and WheelFile reads its name
-            _refuse_hostile(wheel, file_name)
+            refuse_hostile(wheel, file_name)
             source = _Source(wheel, archive)
             placement = _Placement(prefix, source.distribution, file_name)
             install(source, placement, {"INSTALLER": INSTALLER})
@@ -64,7 +64,8 @@ def wheel_entries(archive: Path, file_name: str, prefix: Prefix) -> list[Entry]:
     return placement.entries
 
 
-def _refuse_hostile(wheel: zipfile.ZipFile, file_name: str) -> None:
+def refuse_hostile(wheel: zipfile.ZipFile, file_name: str) -> None:
+    """Raise PackageError for members that could end up outside of the wheel's folders."""
     seen: set[str] = set()
     for item in wheel.infolist():
         if reason := _hostile(item, seen):
@@ -99,7 +100,10 @@ class _Member(io.BytesIO):
         self.place, self.size, self.record = place, size, record
 
     def load(self) -> bytes:
-        return b"".join(inflate(self.place, self.size))
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        return inflate(self.place, self.size)
 
 
 class _Source(WheelFile):
@@ -117,8 +121,10 @@ class _Source(WheelFile):
                 if not item.is_dir():
                     record = records.get(item.filename, (item.filename, "", ""))
                     mode = item.external_attr >> 16
-                    yield record, _Member(_locate(stream, item, self._archive), item.file_size, record), bool(
-                        stat.S_ISREG(mode) and mode & 0o111
+                    yield (
+                        record,
+                        _Member(_locate(stream, item, self._archive), item.file_size, record),
+                        bool(stat.S_ISREG(mode) and mode & 0o111),
                     )
 
 
@@ -179,7 +185,7 @@ class _Placement(WheelDestination):
     def _add_bytes(self, scheme: Scheme, path: str, data: bytes, *, executable: bool) -> RecordEntry:
         where = self._where(scheme, path)
         self.entries.append(Entry(where, data, len(data), executable, owner=self._owner))
-        return RecordEntry(path, _sha256(data), len(data))
+        return RecordEntry(path, _sha256([data]), len(data))
 
 
 def _record(path: str, member: _Member) -> RecordEntry:
@@ -187,9 +193,12 @@ def _record(path: str, member: _Member) -> RecordEntry:
     _, recorded, _ = member.record
     if recorded.startswith("sha256="):
         return RecordEntry(path, Hash.parse(recorded), member.size)
-    return RecordEntry(path, _sha256(member.load()), member.size)
+    return RecordEntry(path, _sha256(member.chunks()), member.size)
 
 
-def _sha256(data: bytes) -> Hash:
-    packed = bytes.fromhex(Digest.of(data).hex)
+def _sha256(chunks: Iterable[bytes]) -> Hash:
+    hasher = Hasher()
+    for chunk in chunks:
+        hasher.update(chunk)
+    packed = bytes.fromhex(hasher.digest().hex)
     return Hash("sha256", base64.urlsafe_b64encode(packed).rstrip(b"=").decode())

@@ -32,6 +32,7 @@ Bytes = bytes | bytearray | memoryview
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX32 = re.compile(r"[0-9a-f]{32}")
 
+
 @dataclass(frozen=True, order=True, slots=True)
 class _Sha256:
     hex: str

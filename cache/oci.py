@@ -31,8 +31,7 @@ INDEX_TYPES = (INDEX, DOCKER_INDEX)
 _AS_OCI = {
     DOCKER_LAYER: LAYER_GZIP,
     "application/vnd.docker.container.image.v1+json": CONFIG,
-    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
 }
 
 

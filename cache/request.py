@@ -109,9 +109,7 @@ class Traffic:
     received: int = 0
 
     def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.requests + other.requests, self.sent + other.sent, self.received + other.received
-        )
+        return Traffic(self.requests + other.requests, self.sent + other.sent, self.received + other.received)
 
 
 def unreachable(request: Request, error: Exception) -> PrebakeError:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing import IO
 
 
-
 class BlobNotFound(IntegrityError):
     """A blob that was promised is not in the store."""
 

@@ -98,13 +98,13 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
         hint = "correct PREBAKE_SETTINGS"
         raise SettingsError("the settings file does not exist", facts={"file": path}, hint=hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        facts = {"file": path, "reason": error}
+        facts: dict[str, object] = {"file": path, "reason": error}
         hint = 'write `name = "value"` in each line'
         raise SettingsError("the settings file is not TOML", facts=facts, hint=hint) from error
     except OSError as error:
-        facts = {"file": path, "reason": error.strerror or error}
+        told = {"file": path, "reason": error.strerror}
         hint = "make it a file that this user may read"
-        raise SettingsError("the settings file cannot be read", facts=facts, hint=hint) from error
+        raise SettingsError("the settings file cannot be read", facts=told, hint=hint) from error
 
 
 def _line(path: Path, name: str) -> str:

@@ -1,7 +1,7 @@
 """Where an image goes: `host/repo:tag` (a registry), `oci:FOLDER[:TAG]`, `docker:NAME[:TAG]`, or the store.
 
-    >>> Destination.parse("oci:out:v1")
-    Destination(kind='oci', place='out', name='v1')
+>>> Destination.parse("oci:out:v1")
+Destination(kind='oci', place='out', name='v1')
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..builders.engine import ImageResult
     from ..builders.push import Image
+    from ..builders.results import ImageResult
     from .wiring import Workspace
 
 _PLACES = "HOST/REPO:TAG, oci:FOLDER[:TAG] or docker:NAME[:TAG]"
@@ -114,7 +114,7 @@ def as_image(result: ImageResult, workspace: Workspace) -> Image:
     """What destinations take."""
     from ..builders.push import Image
 
-    base = result.plan.resolved.base
+    base = result.base
     store = workspace.store
     return Image(
         result.manifest,

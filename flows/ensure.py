@@ -1,6 +1,6 @@
 """The main verb: an environment in, an image at its destination out.
 
-    image = assemble(map(reuse_or_build, plan(resolve(definition))))
+image = assemble(map(reuse_or_build, plan(resolve(definition))))
 """
 
 from __future__ import annotations
@@ -9,24 +9,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..builders.engine import reuse
-from ..builders.plan import plan
-from ..builders.resolve import resolve
-from .destination import Delivered, as_image, deliver
+from ..builders.recall import environment_inputs, recall, remember
+from ..builders.resolve import pin_base, resolve_on
+from .destination import deliver
 from .progress import megabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..builders.engine import ImageResult, LayerResult
-    from ..builders.plan import Plan, PlannedLayer
-    from ..cache.store import Trace
+    from ..builders.results import ImageResult
     from ..config.definition import Environment
-    from .destination import Destination
+    from .destination import Delivered
     from .progress import Progress
     from .wiring import Request, Workspace
-
-    Make = Callable[[PlannedLayer], Trace]
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class Built:
         return {
             "reference": self.delivered.reference,
             "digest": str(self.image.digest),
-            "key": str(self.image.plan.key),
+            "key": str(self.image.key),
             "seconds": round(self.seconds, 3),
             "bytes_pushed": self.delivered.bytes_pushed,
             "layers": [layer.to_json() for layer in self.image.layers],
@@ -65,47 +58,15 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
     """The image of `environment` where `request` wants it: found, or built from what nobody built yet."""
     start = time.perf_counter()
     world = workspace.world(request, progress.step)
-    planned = plan(resolve(environment, world, workspace.recipe.prefix), workspace.recipe)
-    to = request.destination
-    found = reuse(planned, workspace.store)
+    base = pin_base(environment, world, workspace.recipe.prefix)
+    asked = environment_inputs(environment.definition, base, world, workspace.recipe)
+    found = recall(asked, base, world)
     if found:
-        delivered = deliver(found, to, workspace, progress.sent)
-        return Built(found, delivered, time.perf_counter() - start)
-    from ..builders.make import Workshop  # rattler, installer and the encoders: not on the hit path
+        delivered = deliver(found, request.destination, workspace, progress.sent)
+    else:
+        from .build import build_environment  # solvers, encoders, uploads: not on the hit path
 
-    make = Workshop(world, workspace.recipe, planned.resolved.lock).make
-    image, delivered = (_build_and_push if to.kind == "registry" else _build_then_deliver)(
-        planned, to, make, workspace, progress
-    )
-    return Built(image, delivered, time.perf_counter() - start)
-
-
-def _build_and_push(
-    planned: Plan, to: Destination, make: Make, workspace: Workspace, progress: Progress
-) -> tuple[ImageResult, Delivered]:
-    """Layers travel while others are still being built."""
-    from ..builders.engine import build
-    from ..builders.push import Progress as Sending
-    from ..builders.push import Uploader
-
-    with Uploader(workspace.transport, to.reference(), Sending(progress.sent)) as uploader:
-
-        def done(layer: LayerResult) -> None:
-            progress.layer(layer)
-            uploader.start(layer.layer.descriptor, workspace.store.open)
-
-        image = build(planned, workspace.store, make, workspace.settings.workers, done)
-        progress.step("pushing")
-        pushed = uploader.commit(as_image(image, workspace))
-    return image, Delivered(str(pushed.reference), pushed.bytes_pushed)
-
-
-def _build_then_deliver(
-    planned: Plan, to: Destination, make: Make, workspace: Workspace, progress: Progress
-) -> tuple[ImageResult, Delivered]:
-    from ..builders.engine import build
-
-    image = build(planned, workspace.store, make, workspace.settings.workers, progress.layer)
-    if to.kind != "store":
-        progress.step(f"delivering to {to.place}")
-    return image, deliver(image, to, workspace, progress.sent)
+        resolved = resolve_on(base, environment, world, workspace.recipe.prefix)
+        found, delivered = build_environment(resolved, request.destination, workspace, world, progress)
+        remember(asked, found, resolved.solved_at, world)
+    return Built(found, delivered, time.perf_counter() - start)

@@ -12,7 +12,8 @@ from .progress import Silent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..builders.resolve import Resolved, World
+    from ..builders.resolve import Resolved
+    from ..builders.world import World
     from ..config.definition import Environment
     from .wiring import Request, Workspace
 

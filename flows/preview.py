@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..builders.engine import HIT, reuse_layer
+from ..builders.engine import reuse_layer
 from ..builders.plan import plan
 from ..builders.resolve import resolve
+from ..builders.results import HIT
 from .progress import Silent, megabytes
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Expected:
             "outcome": self.outcome,
             "why": self.why,
             "size": self.size,
-            "packages": [f"{package.name} {package.version}" for package in self.planned.packages],
+            "packages": list(self.planned.contents),
         }
 
 

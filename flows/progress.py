@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..builders.engine import LayerResult
+    from ..builders.results import LayerResult
 
 
 class Progress(Protocol):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from ..builders.grouping import Budget
 from ..builders.pin import Registries
-from ..builders.plan import Recipe
-from ..builders.resolve import Policy, World
+from ..builders.recipe import Recipe
 from ..builders.sources import Sources
+from ..builders.world import Policy, World
 from ..cache.directory import DirectoryStore
 from ..config.settings import Settings, load_settings
 from .destination import STORE, Destination

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prebake.builders.base import BaseFacts
-from prebake.builders.engine import ImageResult, LayerResult, build, reuse
+from prebake.builders.engine import build, reuse
 from prebake.builders.grouping import Budget
 from prebake.builders.lock import CondaPackage, Lock, Target, Wheel
 from prebake.builders.make import Workshop
 from prebake.builders.pin import PinnedBase, Registries
-from prebake.builders.plan import Plan, Recipe, plan
-from prebake.builders.resolve import Resolved, World
+from prebake.builders.plan import Plan, plan
+from prebake.builders.recipe import Recipe
+from prebake.builders.resolve import Resolved
+from prebake.builders.results import ImageResult, LayerResult
 from prebake.builders.sources import Sources
+from prebake.builders.world import World
 from prebake.cache.digest import Digest, digest_stream
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.oci import CONFIG, Descriptor, Manifest
@@ -129,7 +132,7 @@ class Base:
 def plan_of(lock: Lock, recipe: Recipe = RECIPE, base: Base | None = None, **variables: str) -> Plan:
     pairs = tuple(variables.items())
     definition = Definition("localhost/base:1", conda=CondaSpec(), environment_variables=pairs)
-    return plan(Resolved(definition, (base or Base()).pinned(), lock, "linux-64"), recipe)
+    return plan(Resolved(definition, (base or Base()).pinned(), lock, "linux-64", 0), recipe)
 
 
 def workshop(store: DirectoryStore, sources: Sources, planned: Plan) -> Workshop:

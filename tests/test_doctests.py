@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import prebake
@@ -11,11 +12,12 @@ import pytest
 
 ROOT = Path(prebake.__file__).parent
 ROOMS = ("config", "cache", "builders", "flows")
+EXAMPLE = re.compile(r"^ +>>> \S", re.MULTILINE)
 FILES = [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
 MODULES = sorted(
     ".".join(("prebake", *path.relative_to(ROOT).with_suffix("").parts))
     for path in FILES
-    if ">>> " in path.read_text() and path.name != "__init__.py"
+    if EXAMPLE.search(path.read_text()) and path.name != "__init__.py"
 )
 
 

@@ -13,9 +13,11 @@ from prebake.builders.engine import build
 from prebake.builders.lock import Lock
 from prebake.builders.make import Workshop
 from prebake.builders.pin import Registries
-from prebake.builders.plan import Recipe, plan
+from prebake.builders.plan import plan
+from prebake.builders.recipe import Recipe
 from prebake.builders.push import Image
-from prebake.builders.resolve import Resolved, World, resolve
+from prebake.builders.resolve import Resolved, resolve
+from prebake.builders.world import World
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.registry import Repository
 from prebake.cache.transport import Transport

@@ -15,14 +15,16 @@ import pytest
 from prebake.builders.conda import LinkedGroup, Linking, link_group
 from prebake.builders.entry import FIXED_MTIME, Entry, Symlink
 from prebake.builders.lock import CondaPackage
+from prebake.builders.prefix import Prefix
+from prebake.builders.recipe import Recipe
 from prebake.builders.sources import connect
 from prebake.cache.digest import Digest
 from prebake.cache.directory import DirectoryStore
 from prebake.errors import PackageError, Unreachable
-from prebake.builders.plan import Recipe
 from sample_locks import build_lock, build_plan, conda, lock_of, plan_of, tiny_python, written
 from world import EPOCH
-from world.conda_package import PLACEHOLDER, Entry as Member, Package
+from world.conda_package import PLACEHOLDER, Package
+from world.conda_package import Entry as Member
 
 if TYPE_CHECKING:
     from conftest import SampleWorld
@@ -47,7 +49,7 @@ class Bench:
 def bench(world: SampleWorld, tmp_path: Path) -> Bench:
     cache = tmp_path / "cache"
     client = connect(world.sources, cache).client
-    return Bench(tmp_path, Linking(PREFIX, "3.11.2", "linux-64", world.sources, client, cache / "pkgs"))
+    return Bench(tmp_path, Linking(Prefix(PREFIX, "3.11", "lib/python3.11/site-packages"), "linux-64", world.sources, client, cache / "pkgs"))
 
 
 def data_of(entry: Entry) -> bytes:

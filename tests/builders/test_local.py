@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from prebake.builders.local import ensure_prefix, install_whole, run_local
 from prebake.builders.lock import Lock, Target
-from prebake.builders.plan import Recipe, prefix_of
-from prebake.builders.resolve import World
+from prebake.builders.plan import prefix_of
+from prebake.builders.recipe import Recipe
+from prebake.builders.world import World
 from prebake.cache.directory import DirectoryStore
 from prebake.errors import PackageError, SettingsError
 
@@ -86,7 +87,7 @@ def test_a_killed_installation_leaves_no_prefix(bench: Any, fresh: World, lock: 
     script = (
         "import os, signal, sys; from pathlib import Path\n"
         "from prebake.builders import local; from prebake.builders.lock import Lock\n"
-        "from prebake.builders.resolve import World; from prebake.builders.sources import Sources\n"
+        "from prebake.builders.world import World; from prebake.builders.sources import Sources\n"
         "from prebake.cache.directory import DirectoryStore\n"
         "local._install_wheel = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"store = DirectoryStore(Path({str(fresh.store.root)!r}))\n"

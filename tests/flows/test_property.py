@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from prebake.builders.engine import BUILT, ImageResult, LayerResult
 from prebake.builders.lock import Lock
 from prebake.builders.plan import Plan, PlannedLayer
+from prebake.builders.results import BUILT, ImageResult, LayerResult
 from prebake.builders.sources import Sources
 from prebake.cache.digest import Digest, digest_stream, key_inputs
 from prebake.cache.directory import DirectoryStore

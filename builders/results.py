@@ -1,0 +1,69 @@
+"""What a build gives: layers and an image that are in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ..cache.digest import Digest, Key
+    from ..cache.oci import Descriptor, Layer, Manifest
+    from .pin import PinnedBase
+
+HIT = "hit-local"
+BUILT = "built"
+
+
+class Described(Protocol):
+    """What messages need of a planned layer; a recalled one has no more."""
+
+    @property
+    def step(self) -> str: ...  # noqa: D102
+    @property
+    def key(self) -> Key: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def contents(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """A layer that is in the store now: how it came there, and what assembling needs of it."""
+
+    planned: Described
+    layer: Layer
+    outcome: str
+    seconds: float
+    activates: bool = False
+    warnings: tuple[str, ...] = ()
+    listing: Digest | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The layer's line in `build --json`."""
+        return {
+            "step": self.planned.step,
+            "key": str(self.planned.key),
+            "digest": str(self.layer.digest),
+            "diff_id": str(self.layer.diff_id),
+            "size": self.layer.descriptor.size,
+            "packages": list(self.planned.contents),
+            "outcome": self.outcome,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """An image whose manifest (at `kept`), config and own layers are in the store."""
+
+    key: Key
+    base: PinnedBase
+    manifest: Manifest
+    kept: Descriptor
+    layers: tuple[LayerResult, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The manifest's digest: the image's identity."""
+        return self.kept.digest
