@@ -13,6 +13,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import stat
 import tarfile
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cache.digest import digest_stream
+from ..cache.directory import store_error
 from ..errors import PackageError, PrebakeError
 from .entry import FIXED_MTIME, Content, Entry, Symlink
 from .sources import channel_error, connect
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 # Where rattler puts the loser of two packages that write one path.
 CLOBBERS = "__clobbers__"
 _STAND_IN_BUILD = "standin_0"
+# Rattler wraps what the kernel said: no space, read-only, not permitted, quota.
+_OS_ERROR = re.compile(r"\(os error (28|30|13|122)\)")
 
 
 @dataclass(frozen=True)
@@ -101,14 +105,16 @@ async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linki
             show_progress=False,
         )
     except Exception as error:  # rattler raises plain classes without a common base
-        raise _link_error(str(error), packages, linking.sources) from error
+        raise _link_error(str(error), packages, linking) from error
 
 
-def _link_error(reason: str, packages: Sequence[CondaPackage], sources: Sources) -> PrebakeError:
+def _link_error(reason: str, packages: Sequence[CondaPackage], linking: Linking) -> PrebakeError:
+    if disk := _OS_ERROR.search(reason):
+        return store_error(OSError(int(disk[1]), os.strerror(int(disk[1]))), linking.package_cache)
     if "hash mismatch" in reason.lower():
         hint = "lock again: the archive behind this URL was replaced"
         return PackageError("a package is not the one that was locked", facts={"reason": reason}, hint=hint)
-    return channel_error(reason, sorted({package.channel for package in packages}), sources)
+    return channel_error(reason, sorted({package.channel for package in packages}), linking.sources)
 
 
 def _record(package: CondaPackage) -> RepoDataRecord:

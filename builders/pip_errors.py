@@ -22,7 +22,7 @@ _UNKNOWN = re.compile(r"([\w.-]+) was not found in the (?:package registry|provi
 _NO_WHEELS = re.compile(r"([\w.-]+)(?:==\S+)? has no (?:usable )?wheels( with a matching)?")
 _LOST_EXTRA = re.compile(r"package `([\w.-]+)==\S+?[+.]conda` does not have an extra named `([\w.-]+)`")
 _BAD_LINE = re.compile(r"\s-:(\d+):\d+")
-_UNREADABLE = re.compile(r"[Ee]rror parsing|failed to read|Unexpected '")
+_UNREADABLE = re.compile(r"[Ee]rror parsing|Couldn't parse requirement|failed to read|Unexpected '")
 _NOISE = re.compile(
     r",? we can conclude that your requirements are unsatisfiable|^ *cause: |^error: ", re.MULTILINE
 )

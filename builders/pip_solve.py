@@ -60,6 +60,7 @@ class PipRequest:
     lines: tuple[str, ...]
     folder: Path
     allow_sdist: frozenset[str] = frozenset()
+    refresh: bool = False
     places: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
 
     def where(self, line: str) -> str:
@@ -123,8 +124,7 @@ def _command(
     (folder / "conda.txt").write_text("".join(f"{pin}\n" for pin in pins))
     minor = int(target.glibc.split(".")[1])
     level = max(known for known in _UV_GLIBC if known <= max(minor, _UV_GLIBC[0]))
-    own_index = any(_INDEX_OPTION.match(line) for line in request.lines)
-    options = [] if own_index else ["--index-url", mirrored(sources.pip_index, sources)]
+    options = ["--refresh"] if request.refresh else []
     options += ["--prerelease", "allow"] if "--pre" in request.lines else []
     for link in (str(folder), *sources.pip_find_links):
         options += ["--find-links", link]
@@ -144,6 +144,9 @@ def _uv(
     """Run uv with nothing of the user's that could change the result (UV_*, PIP_*, uv.toml)."""
     environment = {name: value for name, value in os.environ.items() if INHERITED.fullmatch(name)}
     environment |= {"UV_CACHE_DIR": str(cache_dir / "uv"), "UV_HTTP_RETRIES": str(sources.retries)}
+    if not any(_INDEX_OPTION.match(line) for line in request.lines):
+        # Not as an argument: everybody on this machine may read those, and a URL may hold a password.
+        environment["UV_DEFAULT_INDEX"] = mirrored(sources.pip_index, sources)
     lines = "".join(f"{line}\n" for line in request.lines)
     return subprocess.run(
         command, input=lines, cwd=request.folder, env=environment, capture_output=True, text=True, check=False

@@ -32,7 +32,8 @@ _PARALLEL = 8
 def solve_wheels(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> tuple[Wheel, ...]:
     """The wheels that satisfy the pip list beside conda's packages, sorted by name."""
     folder = environment.source.parent if environment.source else Path.cwd()
-    request = PipRequest(spec.pip, folder, world.allow_sdist, environment.lines)
+    refresh = world.policy.max_age == 0
+    request = PipRequest(spec.pip, folder, world.allow_sdist, refresh, environment.lines)
     memo = _recall(conda.conda, world.store)
     known = set(memo)
     client = connect(world.sources, world.cache_dir).client

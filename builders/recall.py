@@ -14,6 +14,7 @@ from ..cache.oci import Manifest
 from ..cache.store import Trace, layer_from_json
 from ..config.canonical import definition_inputs
 from .results import HIT, ImageResult, LayerResult
+from .sources import public_place, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +43,8 @@ def environment_inputs(
     """Everything that resolving and planning look at, beside the world itself."""
     sources = asdict(world.sources)
     del sources["mirrors"], sources["retries"]  # where and how patiently bytes are fetched decides none
+    sources["pip_index"] = public_url(world.sources.pip_index)
+    sources["pip_find_links"] = [public_place(place) for place in world.sources.pip_find_links]
     inputs: dict[str, Json] = {
         "definition": definition_inputs(definition),
         "base": str(base.digest),

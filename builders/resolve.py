@@ -8,10 +8,12 @@ asked; a policy says how long a trace serves. The same lock again means that not
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..cache.digest import Json, key_inputs, key_of_inputs
+from ..cache.directory import store_errors
 from ..cache.oci import Descriptor
 from ..cache.store import Trace
 from ..config.canonical import spec_inputs
@@ -22,7 +24,7 @@ from .sources import channel_url, channels_of, connect, public_url
 from .world import made_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..config.definition import CondaSpec, Definition, Environment
     from .sources import Sources
@@ -76,7 +78,19 @@ def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
             facts={"environment": environment.title},
             hint="use `image:` with a conda file",
         )
-    return pin(image, world.platform, prefix, world.registries, world.store)
+    with _image_line(environment):
+        return pin(image, world.platform, prefix, world.registries, world.store)
+
+
+@contextmanager
+def _image_line(environment: Environment) -> Iterator[None]:
+    """A base image that will not do is an error of the line that names it."""
+    try:
+        yield
+    except DefinitionError as error:
+        if place := environment.lines.get("image"):
+            error.facts = {"file": str(place[0]), "line": str(place[1])} | error.facts
+        raise
 
 
 def resolve(environment: Environment, world: World, prefix: str) -> Resolved:
@@ -89,7 +103,9 @@ def resolve_on(base: PinnedBase, environment: Environment, world: World, prefix:
     definition = environment.definition
     if definition.conda is None:
         return Resolved(definition, base, None, world.platform, int(time.time()))
-    lock, at = _solve(environment, definition.conda, _target(base, world, prefix), world)
+    with _image_line(environment):
+        target = _target(base, world, prefix)
+    lock, at = _solve(environment, definition.conda, target, world)
     return Resolved(definition, base, lock, world.platform, at)
 
 
@@ -171,6 +187,8 @@ def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -
     if trace is None or not world.policy.serves(trace):
         if world.policy.max_age == 0:
             connect.cache_clear()  # a gateway never reads a channel twice
+        with store_errors(world.store.root), world.store.temporary():
+            pass  # solvers would call a store that is full or read-only the channel's or the index's fault
         trace = _record(inputs, ask(), world)
     return Lock.from_bytes(world.store.read_small(trace.blobs[0])), made_at(trace)
 

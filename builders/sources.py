@@ -1,7 +1,7 @@
 """Where packages come from: channels and indexes by their canonical URLs, and the mirrors that serve them.
 
-Locks hold canonical, public URLs only, so that a lock made behind one mirror serves everywhere. A mirror's
-URL may carry credentials; they reach the wire, never a lock, an error or a log.
+Locks hold canonical, public URLs only, so that a lock made behind one mirror serves everywhere. Credentials
+for a channel come from netrc or rattler's own store; those in an index's URL reach the wire and nothing else.
 
     sources = Sources(mirrors=(("https://conda.anaconda.org/conda-forge", "http://mirror.example/cf"),))
     channel_url("conda-forge", sources)     # https://conda.anaconda.org/conda-forge
@@ -139,6 +139,11 @@ def public_url(url: str) -> str:
     """The URL without what may be secret: user info, query, fragment, token. For locks."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], _TOKEN.sub("", parts.path), "", ""))
+
+
+def public_place(place: str) -> str:
+    """The same for what may be a folder as well."""
+    return public_url(place) if "://" in place else place
 
 
 def redact(text: str) -> str:

@@ -42,14 +42,24 @@ def store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = {
-            errno.ENOSPC: "free some space or point the store elsewhere; nothing half-written was kept",
-            errno.EDQUOT: "the disk quota is used up; nothing half-written was kept",
-            errno.EACCES: "give this user write permission or point the store elsewhere",
-            errno.EROFS: "the file system is read-only; point the store elsewhere",
-        }.get(error.errno or 0, "")
-        facts = {"store": path, "file": error.filename or "?", "reason": error.strerror or error}
-        raise StoreError("the local store cannot be used", facts=facts, hint=hint) from error
+        raise store_error(error, path) from error
+
+
+_HINTS = {
+    errno.ENOSPC: "free some space or point the store elsewhere; nothing half-written was kept",
+    errno.EDQUOT: "the disk quota is used up; nothing half-written was kept",
+    errno.EACCES: "give this user write permission or point the store elsewhere",
+    errno.EROFS: "the file system is read-only; point the store elsewhere",
+    errno.ENOENT: "something removed files while it was in use: try again",
+    errno.ENOTDIR: "a file stands where a folder is needed: point the store elsewhere",
+}
+
+
+def store_error(error: OSError, path: Path) -> StoreError:
+    """What the user can do about an OSError below `path`."""
+    facts: dict[str, object] = {"folder": path} | ({"file": error.filename} if error.filename else {})
+    facts["reason"] = error.strerror or str(error)
+    return StoreError("the folder cannot be used", facts=facts, hint=_HINTS.get(error.errno or 0, ""))
 
 
 @contextlib.contextmanager

@@ -121,7 +121,8 @@ def unreachable(request: Request, error: Exception) -> PrebakeError:
     if isinstance(reason, SSLError):
         hint = "add its certificate authority, or list the registry as insecure if it speaks plain HTTP"
         return RegistryError(f"no trusted connection to registry {request.registry}", facts=facts, hint=hint)
-    return Unreachable(f"registry {request.registry} did not answer", facts=facts)
+    hint = "see that it runs and that its name and port are right, then try again"
+    return Unreachable(f"registry {request.registry} did not answer", facts=facts, hint=hint)
 
 
 def failure(request: Request, response: BaseHTTPResponse) -> PrebakeError:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from .yaml_nodes import Value
 
-DEFAULT_CHANNEL = "conda-forge"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def conda_file(document: Value) -> CondaFile:
     specs = tuple(_specs(entries))
     pip = pip_lines(_pip_entries(entries))
     spec = CondaSpec(
-        channels=channels or (DEFAULT_CHANNEL,),
+        channels=channels,
         specs=_with_python(specs),
         pip=tuple(line.text for line in pip),
         variables=given["variables"].pairs() if "variables" in given else (),
@@ -58,7 +57,7 @@ def conda_file(document: Value) -> CondaFile:
 def requirements_file(path: Path) -> CondaFile:
     """A requirements file as the conda file it stands for: python, and the lines for pip."""
     pip = read_requirements(path)
-    spec = CondaSpec((DEFAULT_CHANNEL,), ("python",), tuple(line.text for line in pip))
+    spec = CondaSpec((), ("python",), tuple(line.text for line in pip))
     return CondaFile(spec, pip, (f"{path}: names no python, `python` is added",))
 
 
@@ -125,7 +124,7 @@ def _warnings(
     document: Value, given: dict[str, Value], channels: tuple[str, ...], specs: tuple[Line, ...]
 ) -> Iterator[str]:
     if not channels:
-        yield f"{document.place}: no channels, `{DEFAULT_CHANNEL}` is taken"
+        yield f"{document.place}: no channels, the settings' are taken"
     if not any(package(line.text) == "python" for line in specs):
         yield f"{document.place}: no python among the dependencies, `python` is added"
     if "prefix" in given:

@@ -49,7 +49,8 @@ class Bench:
 def bench(world: SampleWorld, tmp_path: Path) -> Bench:
     cache = tmp_path / "cache"
     client = connect(world.sources, cache).client
-    return Bench(tmp_path, Linking(Prefix(PREFIX, "3.11", "lib/python3.11/site-packages"), "linux-64", world.sources, client, cache / "pkgs"))
+    prefix = Prefix(PREFIX, "3.11", "lib/python3.11/site-packages")
+    return Bench(tmp_path, Linking(prefix, "linux-64", world.sources, client, cache / "pkgs"))
 
 
 def data_of(entry: Entry) -> bytes:
@@ -97,9 +98,9 @@ def test_noarch_packages_go_where_this_python_looks(tmp_path: Path, world: Sampl
     place = "lib/python3.13t/site-packages"
     python = tiny_python(tmp_path, "3.13.1", place)
     small = conda(world.root, "small-demo-2.0")
-    threaded = replace(bench.linking, python="3.13.1", site_packages=place)
-    together = by_path(bench.link([python, *small], "together"))
-    alone = by_path(replace(bench, linking=threaded).link(small, "alone"))
+    threaded = replace(bench, linking=replace(bench.linking, prefix=Prefix(PREFIX, "3.13", place)))
+    together = by_path(threaded.link([python, *small], "together"))
+    alone = by_path(threaded.link(small, "alone"))
     assert f"{place}/small_demo.py" in alone
     assert set(alone) < set(together)
 

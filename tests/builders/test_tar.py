@@ -129,7 +129,9 @@ def test_both_compressions_hold_the_same_tar() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, (1 << 33) - 1, 1 << 33, 1 << 40])
-@pytest.mark.parametrize("path", ["a", "ü" * 50, "ü" * 51, "d/" * 70 + "f", "p" * 155 + "/" + "n" * 100, "x" * 256])
+@pytest.mark.parametrize(
+    "path", ["a", "ü" * 50, "ü" * 51, "d/" * 70 + "f", "p" * 155 + "/" + "n" * 100, "x" * 256]
+)
 @pytest.mark.parametrize("link", ["", "l" * 100, "l" * 101, "ö" * 60])
 def test_headers_are_what_tarfile_understands(path: str, size: int, link: str) -> None:
     block = header(path, b"2" if link else b"0", 0o755, 0 if link else size, 1_700_000_000, link)

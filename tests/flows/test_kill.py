@@ -1,4 +1,4 @@
-"""A build may be killed at any moment, and any number may share a store: what comes after is as if nothing was."""
+"""A build may be killed at any moment, and any number may share a store: the next one finds it whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THE property: whatever a store went through, a build gives what a clean one gives, and a second one nothing.
+"""THE property: whatever a store went through, a build gives what a clean one gives; a second does nothing.
 
 A history is any sequence of builds of overlapping environments, and of damage: blobs and traces deleted or
 cut short. Damage that keeps a blob's size is found when the blob is read (tests/cache/test_directory.py), not
