@@ -237,7 +237,7 @@ def _virtual_error(job: _Job, tree: str, name: str) -> SolveError:
             "the packages need a newer CUDA driver than the target has"
             if job.target.cuda
             else "the packages need a GPU driver, the target has none",
-            "state the CUDA version of the fleet's driver for this target, or ask for a CPU build",
+            "set `cuda` in prebake.toml to the fleet's oldest driver version, or ask for a CPU build",
         ),
         "__glibc": (
             "the packages need a newer glibc than the base image has",

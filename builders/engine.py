@@ -34,7 +34,7 @@ def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
         for planned, each in zip(plan.layers, found, strict=True)
     )
     manifest = Manifest.from_bytes(store.read_small(trace.blobs[0]), str(store))
-    return ImageResult(plan.key, plan.resolved.base, manifest, trace.blobs[0], layers)
+    return ImageResult(plan.key, plan.resolved.base, manifest, trace.blobs, layers)
 
 
 def reuse_layer(planned: PlannedLayer, store: DirectoryStore) -> LayerResult | None:
@@ -105,8 +105,8 @@ def _finish(plan: Plan, store: DirectoryStore, layers: tuple[LayerResult, ...]) 
     refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
     activates = any(result.activates for result in layers)
     manifest, config = assemble(plan, [result.layer for result in layers], activates=activates)
-    kept = store.keep(manifest.to_bytes(), MANIFEST)
-    blobs = (kept, store.keep(config, CONFIG), *(result.layer.descriptor for result in layers))
+    own = (result.layer.descriptor for result in layers)
+    blobs = (store.keep(manifest.to_bytes(), MANIFEST), store.keep(config, CONFIG), *own)
     outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
     store.record(Trace(plan.key, plan.inputs, outputs, blobs))
-    return ImageResult(plan.key, plan.resolved.base, manifest, kept, layers)
+    return ImageResult(plan.key, plan.resolved.base, manifest, blobs, layers)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from ..cache.digest import CHUNK
+from ..cache.digest import CHUNK, digest_stream
 from ..errors import PackageError, Unreachable
 from .sources import mirrored, redact
 
@@ -46,7 +46,7 @@ def fetch_all(archives: Sequence[Archive], store: DirectoryStore, sources: Sourc
 def fetch(archive: Archive, store: DirectoryStore, sources: Sources) -> Path:
     """The path of a locked archive. Raises Unreachable, PackageError when the bytes are not those locked."""
     path = store.path(archive.sha256)
-    if not path.exists():
+    if not _is_whole(path, archive.sha256):
         place = locate(archive.url, sources)
         store.put_expected(archive.sha256, lambda writer: _copy(place, writer), _not_as_locked(archive))
     return path
@@ -82,6 +82,14 @@ def _from_netrc(url: str) -> str:
     except (OSError, netrc.NetrcParseError):
         return ""
     return f"{found[0]}:{found[2]}" if found else ""
+
+
+def _is_whole(path: Path, digest: Digest) -> bool:
+    """Whether the archive is there; read, because only a build pays for that (1 GB/s)."""
+    if not path.exists():
+        return False
+    with path.open("rb") as stream:
+        return digest_stream(stream)[0] == digest
 
 
 def _not_as_locked(archive: Archive) -> Callable[[Digest], PackageError]:

@@ -66,11 +66,28 @@ def _environ(base: Iterable[str], own: Mapping[str, str], prefix: str) -> list[s
 
 
 def refuse_clobbers(listings: Iterable[bytes]) -> None:
-    """Two layers that write one path must agree on its content. Raises PackageError."""
+    """Two layers that write one path must agree on it, and none may put a file where another has a folder.
+
+    Raises PackageError.
+    """
     seen: dict[str, tuple[str, str, str]] = {}
     for listing in listings:
         for line in filter(None, listing.decode().split("\n")):
-            path, size, mark, owner = line.rsplit("\t", 3)
-            other = seen.setdefault(path, (size, mark, owner))
-            if other[:2] != (size, mark):
+            path, mode, mark, owner = line.rsplit("\t", 3)
+            other = seen.setdefault(path, (mode, mark, owner))
+            if other[:2] != (mode, mark):
                 raise clobber_error(path, (other[2], owner))
+    for path in _folders(seen) & seen.keys():
+        inside = next(below for below in seen if below.startswith(f"{path}/"))
+        raise clobber_error(path, (seen[path][2], seen[inside][2]))
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    """Every folder that one of `paths` lies in."""
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders

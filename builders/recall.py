@@ -63,18 +63,17 @@ def recall(inputs: Mapping[str, Json], base: PinnedBase, world: World) -> ImageR
         return None
     manifest = Manifest.from_bytes(world.store.read_small(trace.blobs[0]), str(world.store))
     layers = tuple(map(_layer, cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])))
-    return ImageResult(Key(str(trace.outputs["key"])), base, manifest, trace.blobs[0], layers)
+    return ImageResult(Key(str(trace.outputs["key"])), base, manifest, trace.blobs, layers)
 
 
 def remember(inputs: Mapping[str, Json], image: ImageResult, solved_at: int, world: World) -> None:
     """Record that `inputs` made `image`, by solves of that time."""
-    blobs = (image.kept, image.manifest.config, *(result.layer.descriptor for result in image.layers))
     layers = [result.to_json() for result in image.layers]
     for layer, result in zip(layers, image.layers, strict=True):
         layer |= {"title": result.planned.title, "media_type": result.layer.descriptor.media_type}
         del layer["seconds"], layer["outcome"]
     outputs: dict[str, Json] = {"at": solved_at, "key": str(image.key), "layers": layers}
-    world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, blobs))
+    world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, image.blobs))
 
 
 def _layer(data: Mapping[str, Any]) -> LayerResult:

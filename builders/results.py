@@ -55,15 +55,15 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """An image whose manifest (at `kept`), config and own layers are in the store."""
+    """An image that is in the store: `blobs` are its manifest, its config and its own layers."""
 
     key: Key
     base: PinnedBase
     manifest: Manifest
-    kept: Descriptor
+    blobs: tuple[Descriptor, ...]
     layers: tuple[LayerResult, ...]
 
     @property
     def digest(self) -> Digest:
         """The manifest's digest: the image's identity."""
-        return self.kept.digest
+        return self.blobs[0].digest

@@ -27,7 +27,7 @@ SPLICE_FROM = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class TarResult:
-    """What one layer unpacks to, and a line per entry: `path size content-xxh3 owner`."""
+    """What one layer unpacks to, and a line per entry: `path mode content-xxh3 owner`."""
 
     diff_id: DiffId
     listing: bytes
@@ -80,7 +80,7 @@ class LayerWriter:
 
     def _list(self, entry: Entry, mark: str) -> None:
         path = entry.path.replace("\n", "\\n")
-        self._listing.append(f"{path}\t{entry.size}\t{mark}\t{entry.owner}")
+        self._listing.append(f"{path}\t{entry.mode:o}\t{mark}\t{entry.owner}")
 
     def _write_content(self, entry: Entry, content: bytes | Path | ZipMember) -> str:
         if isinstance(content, ZipMember) and content.method == DEFLATED and entry.size >= SPLICE_FROM:

@@ -1,10 +1,12 @@
 """The local store: a directory that is an OCI image layout plus traces.
 
     STORE/
-      oci-layout  index.json         OCI image layout 1.0.0 (image-layout.md)
+      oci-layout  index.json         OCI image layout 1.0.0 (image-layout.md); the index stays empty:
+                                     traces are the index, and a list of all images would be contended
       blobs/sha256/HEX               bytes by digest
       traces/KE/KEY.json             traces by key
-      tmp/                           half-written files; nobody reads them
+      quarantine/HEX                 blobs that were not what their digest says
+      tmp/                           half-written files; nobody reads them, a day later they go
 
 Invariant: a name appears only by rename of a complete file, so a process killed at any moment leaves a
 store that works, and any number of processes may write at once. Files are not fsynced (it would cost more
@@ -18,14 +20,16 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import xxhash
 
 from ..errors import IntegrityError, StoreError
-from .digest import Digest, Json, Key, canonical
+from .digest import Digest, Json, Key, canonical, digest_stream
 from .oci import Descriptor
 from .store import BlobNotFound, HashingWriter, Trace
 
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 CHECK = "io.prebake.xxh3-64"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+_EMPTY_INDEX = b'{"manifests":[],"schemaVersion":2}'
+_LEFTOVER_SECONDS = 86_400
 
 
 @contextlib.contextmanager
@@ -87,6 +93,7 @@ class DirectoryStore:
         self._traces = root / "traces"
         with store_errors(root):
             self._create()
+            self._sweep()
 
     def __str__(self) -> str:
         return f"store {self.root}"
@@ -96,8 +103,17 @@ class DirectoryStore:
             return
         for folder in (self.tmp, self._blobs, self._traces):
             folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.root / "oci-layout", self.tmp) as stream:
-            stream.write(LAYOUT)
+        for name, data in (("index.json", _EMPTY_INDEX), ("oci-layout", LAYOUT)):
+            with replacing(self.root / name, self.tmp) as stream:
+                stream.write(data)
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left behind; younger files may belong to a build that runs."""
+        long_ago = time.time() - _LEFTOVER_SECONDS
+        for left in self.tmp.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+                if left.lstat().st_mtime < long_ago:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def path(self, digest: Digest) -> Path:
         """Where the blob `digest` is, or would be."""
@@ -183,14 +199,32 @@ class DirectoryStore:
             yield Path(name)
 
     def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
-        """The digests of those blobs that are not here with their size."""
+        """The digests of those blobs that are not here, with their size and, if `keep` gave it, checksum."""
         return {blob.digest for blob in blobs if not self._has(blob)}
 
     def _has(self, blob: Descriptor) -> bool:
         try:
+            if CHECK in blob.annotations:
+                self.read_small(blob)
             return self.path(blob.digest).stat().st_size == blob.size
-        except FileNotFoundError:
+        except (FileNotFoundError, IntegrityError):
             return False
+
+    def set_aside_corrupt(self) -> list[Digest]:
+        """Read every blob and move those that are not what their digest says to quarantine.
+
+        For when a destination refused a blob: as missing, they are made again.
+        """
+        found = []
+        for path in sorted(self._blobs.iterdir()):
+            digest = Digest(path.name)
+            with path.open("rb") as stream:
+                whole = digest_stream(stream)[0] == digest
+            if not whole:
+                (self.root / "quarantine").mkdir(exist_ok=True)
+                path.replace(self.root / "quarantine" / path.name)
+                found.append(digest)
+        return found
 
     def _trace_path(self, key: Key) -> Path:
         return self._traces / key.hex[:2] / f"{key.hex}.json"

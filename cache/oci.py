@@ -27,11 +27,12 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 MANIFEST_TYPES = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX)
 INDEX_TYPES = (INDEX, DOCKER_INDEX)
 
+_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 # Docker's schema 2 and OCI differ in names alone; an OCI manifest lists OCI types.
 _AS_OCI = {
     DOCKER_LAYER: LAYER_GZIP,
     "application/vnd.docker.container.image.v1+json": CONFIG,
-    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": _FOREIGN,
 }
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .yaml_nodes import Value
 
 
-
 @dataclass(frozen=True)
 class CondaFile:
     """A conda file as read: what it asks for, where each line of it stands, what to warn of."""

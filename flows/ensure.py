@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..builders.recall import environment_inputs, recall, remember
 from ..builders.resolve import pin_base, resolve_on
+from ..errors import IntegrityError, RegistryError
 from .destination import deliver
 from .progress import megabytes
 
@@ -55,18 +56,34 @@ class Built:
 
 
 def ensure(environment: Environment, request: Request, workspace: Workspace, progress: Progress) -> Built:
-    """The image of `environment` where `request` wants it: found, or built from what nobody built yet."""
+    """The image of `environment` where `request` wants it: found, or built from what nobody built yet.
+
+    A blob that turns out to be corrupt on its way to the destination is set aside and made again, once.
+    """
     start = time.perf_counter()
+    try:
+        image, delivered = _ensure(environment, request, workspace, progress)
+    except (IntegrityError, RegistryError):
+        corrupt = workspace.store.set_aside_corrupt()
+        if not corrupt:
+            raise
+        progress.step(f"warning: {len(corrupt)} corrupt blobs were set aside: {', '.join(map(str, corrupt))}")
+        image, delivered = _ensure(environment, request, workspace, progress)
+    return Built(image, delivered, time.perf_counter() - start)
+
+
+def _ensure(
+    environment: Environment, request: Request, workspace: Workspace, progress: Progress
+) -> tuple[ImageResult, Delivered]:
     world = workspace.world(request, progress.step)
     base = pin_base(environment, world, workspace.recipe.prefix)
     asked = environment_inputs(environment.definition, base, world, workspace.recipe)
     found = recall(asked, base, world)
     if found:
-        delivered = deliver(found, request.destination, workspace, progress.sent)
-    else:
-        from .build import build_environment  # solvers, encoders, uploads: not on the hit path
+        return found, deliver(found, request.destination, workspace, progress.sent)
+    from .build import build_environment  # solvers, encoders, uploads: not on the hit path
 
-        resolved = resolve_on(base, environment, world, workspace.recipe.prefix)
-        found, delivered = build_environment(resolved, request.destination, workspace, world, progress)
-        remember(asked, found, resolved.solved_at, world)
-    return Built(found, delivered, time.perf_counter() - start)
+    resolved = resolve_on(base, environment, world, workspace.recipe.prefix)
+    image, delivered = build_environment(resolved, request.destination, workspace, world, progress)
+    remember(asked, image, resolved.solved_at, world)
+    return image, delivered

@@ -67,5 +67,3 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleWorld]:
         registry = stack.enter_context(services.registry(scratch / "registry"))
         services.push_base(root, registry.host)
         yield SampleWorld(root, scratch, static, registry.host, stack)
-
-

@@ -1,7 +1,7 @@
 """Locks of sample packages without a solve, and builds of them: what property tests need to be quick.
 
-    lock = lock_of(conda=[*conda(world.root, "clobber-a")], pip=[*wheels(world, "tabulate-0.9.0")])
-    build_lock(lock, DirectoryStore(folder), world.sources).digest
+lock = lock_of(conda=[*conda(world.root, "clobber-a")], pip=[*wheels(world, "tabulate-0.9.0")])
+build_lock(lock, DirectoryStore(folder), world.sources).digest
 """
 
 from __future__ import annotations

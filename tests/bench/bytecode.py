@@ -1,6 +1,6 @@
 """What compiled .pyc files in the layers cost at build time and save at every start.
 
-    python tests/world/up.py --docker --run python tests/bench/bytecode.py
+python tests/world/up.py --docker --run python tests/bench/bytecode.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """As much of conda's command line as `conda-lock lock --conda` calls; rattler solves. The tests' oracle.
 
-    python conda_shim.py create --prefix P --dry-run --json --channel C SPEC...
+python conda_shim.py create --prefix P --dry-run --json --channel C SPEC...
 """
 
 import asyncio

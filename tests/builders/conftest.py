@@ -14,8 +14,8 @@ from prebake.builders.lock import Lock
 from prebake.builders.make import Workshop
 from prebake.builders.pin import Registries
 from prebake.builders.plan import plan
-from prebake.builders.recipe import Recipe
 from prebake.builders.push import Image
+from prebake.builders.recipe import Recipe
 from prebake.builders.resolve import Resolved, resolve
 from prebake.builders.world import World
 from prebake.cache.directory import DirectoryStore

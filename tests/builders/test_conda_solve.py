@@ -51,7 +51,9 @@ def test_a_mirror_serves_and_the_canonical_url_is_locked(solve: Solve) -> None:
     assert python.url == f"{FORGE}/linux-64/{python.file_name}"
     assert {package.channel for package in found.values()} == {FORGE}
     assert (python.subdir, python.noarch, python.site_packages) == (
-        "linux-64", None, "lib/python3.11/site-packages"
+        "linux-64",
+        None,
+        "lib/python3.11/site-packages",
     )
     assert (requests.subdir, requests.noarch, requests.site_packages) == ("noarch", "python", None)
     assert python.size > 0

@@ -72,7 +72,7 @@ def test_conda_lock_renders_it(lock: Lock, written: Path, tmp_path: Path) -> Non
 
 def test_conda_lock_locks_the_same_packages(channel: str, lock: Lock, written: Path, tmp_path: Path) -> None:
     shim = tmp_path / "conda"
-    shim.write_text(f"#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name('conda_shim.py')} \"$@\"\n")
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("conda_shim.py")} "$@"\n')
     shim.chmod(0o755)
     environment = {"channels": [channel], "dependencies": list(SPECS), "platforms": ["linux-64"]}
     (tmp_path / "environment.yml").write_text(yaml.safe_dump(environment))

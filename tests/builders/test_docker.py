@@ -128,9 +128,7 @@ def test_zstd_layers_are_refused_by_an_engine_that_cannot_read_them(
     assert "gzip" in caught.value.hint
 
 
-def test_a_corrupt_blob_is_told_and_nothing_is_loaded(
-    engine: docker.DockerClient, bench: Any
-) -> None:
+def test_a_corrupt_blob_is_told_and_nothing_is_loaded(engine: docker.DockerClient, bench: Any) -> None:
     good = bench.image("generic-demo", "idna", "six")
     own = {layer.digest: bytes(layer.descriptor.size) for layer in good.layers}
     bad = replace(good, open=lambda digest: io.BytesIO(own[digest]))

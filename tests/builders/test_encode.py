@@ -35,9 +35,7 @@ def zipped(path: Path, contents: list[bytes], level: int = 6, method: int = DEFL
         for number, content in enumerate(contents):
             archive.writestr(f"m{number}", content)
         items = archive.infolist()
-    return [
-        Entry(item.filename, place_of(path, item), item.file_size, owner="w") for item in items
-    ]
+    return [Entry(item.filename, place_of(path, item), item.file_size, owner="w") for item in items]
 
 
 def place_of(path: Path, item: zipfile.ZipInfo) -> ZipMember:

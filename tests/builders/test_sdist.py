@@ -13,9 +13,9 @@ from prebake.builders.lock import Lock
 from prebake.builders.pip_solve import Sdist
 from prebake.builders.plan import prefix_of
 from prebake.builders.recipe import Recipe
-from prebake.builders.world import World
 from prebake.builders.sdist import build_wheel, python_closure
 from prebake.builders.wheel import wheel_entries
+from prebake.builders.world import World
 from prebake.cache.digest import Digest
 from prebake.errors import PackageError, SolveError
 
@@ -107,5 +107,3 @@ def test_an_sdist_that_was_replaced(docopt: Sdist, lock: Lock, bench: Any) -> No
 def test_without_a_python(docopt: Sdist, lock: Lock, bench: Any) -> None:
     with pytest.raises(SolveError, match="needs a python"):
         build_wheel(docopt, replace(lock, conda=()), bench.world)
-
-

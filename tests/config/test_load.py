@@ -115,7 +115,7 @@ def test_an_image_from_outside_replaces_the_files_own(write: Write, name: str) -
 
 def test_requirements_imply_python_and_not_pip(write: Write) -> None:
     environment = load(write({"requirements.txt": "numpy\n"}), image=BASE)
-    assert environment.definition.conda == CondaSpec(("conda-forge",), ("python",), ("numpy",))
+    assert environment.definition.conda == CondaSpec((), ("python",), ("numpy",))
     assert environment.warnings == (f"{environment.source}: names no python, `python` is added",)
 
 
@@ -189,8 +189,8 @@ def test_an_empty_pip_list(write: Write, empty: str) -> None:
 @pytest.mark.parametrize(
     ("head", "channels", "warning"),
     [
-        ("", ("conda-forge",), "1: no channels, `conda-forge` is taken"),
-        ("channels: [nodefaults]", ("conda-forge",), "1: no channels, `conda-forge` is taken"),
+        ("", (), "1: no channels, the settings' are taken"),
+        ("channels: [nodefaults]", (), "1: no channels, the settings' are taken"),
         ("channels: [b, defaults, b, nodefaults]", ("b", "defaults"), None),
         (
             "channels: [https://host/x]\nprefix: /opt",

@@ -66,11 +66,6 @@ class Environments:
     clean: list[Digest] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    @property
-    def archives(self) -> set[str]:
-        locks = [plan.resolved.lock for plan in self.plans]
-        return {wheel.sha256.hex for lock in locks if lock for wheel in lock.pip}
-
     def new_store(self) -> DirectoryStore:
         return DirectoryStore(self.folder / str(next(self.numbers)))
 
@@ -138,15 +133,13 @@ def check_history(history: Sequence[Build | Damage], rebuild: Rebuilder, made: E
     store = made.new_store()
     for step in [*history, Build(4)]:
         if isinstance(step, Damage):
-            damage(store, step, made.archives)
+            damage(store, step)
         else:
             check_build(made, step.environment, store, rebuild)
 
 
-def damage(store: DirectoryStore, step: Damage, archives: set[str]) -> None:
+def damage(store: DirectoryStore, step: Damage) -> None:
     files = sorted(path for path in (store.root / step.folder).rglob("*") if path.is_file())
-    if step.keep:  # `fetch` takes an archive that is there for whole
-        files = [path for path in files if path.name not in archives]
     if files:
         path = files[step.which % len(files)]
         path.unlink() if step.keep == 0 else os.truncate(path, min(step.keep, path.stat().st_size))
