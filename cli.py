@@ -55,17 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _leave(code: int) -> None:
-    """End without tearing Python down: a thread of rattler's that ends meanwhile would abort the process."""
-    if "rattler" in sys.modules:
-        try:
-            sys.stdout.flush()
-        except (OSError, ValueError):
-            return  # Python says on its way out that output was lost
-        os._exit(code)
+    """End without tearing Python down: it takes 10 ms, and a thread of rattler's could abort it meanwhile."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return  # Python says on its way out that output was lost
+    os._exit(code)
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -80,7 +80,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    """The parser; if `wanted` names a command, without the others, which take 8 ms to declare."""
     parser = argparse.ArgumentParser(
         prog="prebake",
         description="Environment definitions become container images, layer by layer.",
@@ -88,18 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_Version("%(prog)"))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _build_options(_add(commands, "build", "build what is missing and deliver the image", _build))
-    _solve_options(_file(_add(commands, "plan", "show what a build would do, per layer", _plan)))
-    lock = _add(commands, "lock", "write the environment's conda-lock.yml", _lock)
-    _solve_options(_file(lock)).add_argument("-o", "--output", type=Path, help="a file; default: print")
-    explain = _file(_add(commands, "explain", "show what each key is made of", _explain))
-    _solve_options(explain).add_argument(
-        "--against", type=Path, metavar="OTHER", help="another definition: which fields differ"
-    )
-    verify = _add(commands, "verify", "recompute every digest of an image", _verify)
-    verify.add_argument("reference", metavar="REF", help="HOST/REPO:TAG or oci:FOLDER[:TAG]")
-    _run_options(_add(commands, "run", "run a command in the environment", _run))
-    _add(commands, "schema", "print the JSON schema of environment files", _schema, json_option=False)
+    for name in [wanted] if wanted in _COMMANDS else _COMMANDS:
+        _add(commands, name)
     return parser
 
 
@@ -114,14 +105,8 @@ class _Version(str):
         return f"prebake {version('prebake')}"
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    text: str,
-    command: Callable[[argparse.Namespace], int],
-    *,
-    json_option: bool = True,
-) -> argparse.ArgumentParser:
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
+    text, declare, command = _COMMANDS[name]
     parser = commands.add_parser(
         name,
         help=text,
@@ -130,9 +115,7 @@ def _add(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=command)
-    if json_option:
-        parser.add_argument("--json", action="store_true", help="print one JSON object; errors too")
-    return parser
+    declare(parser)
 
 
 def _file(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -149,16 +132,41 @@ def _solve_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def _json_option(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--json", action="store_true", help="print one JSON object; errors too")
+    return parser
+
+
 def _build_options(parser: argparse.ArgumentParser) -> None:
     places = "HOST/REPO:TAG, oci:FOLDER[:TAG] or docker:NAME; default: the local store"
-    _solve_options(_file(parser)).add_argument("--to", metavar="DEST", help=places)
+    _plan_options(parser)
+    parser.add_argument("--to", metavar="DEST", help=places)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    _solve_options(_file(_json_option(parser)))
+
+
+def _lock_options(parser: argparse.ArgumentParser) -> None:
+    _plan_options(parser)
+    parser.add_argument("-o", "--output", type=Path, help="a file; default: print")
+
+
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    _plan_options(parser)
+    text = "another definition: which fields differ"
+    parser.add_argument("--against", type=Path, metavar="OTHER", help=text)
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    _json_option(parser).add_argument("reference", metavar="REF", help="HOST/REPO:TAG or oci:FOLDER[:TAG]")
+
+
 def _run_options(parser: argparse.ArgumentParser) -> None:
-    _solve_options(_file(parser)).add_argument(
-        "--local", action="store_true", help="from a prefix on this machine, without an image"
-    )
+    text = "from a prefix on this machine, without an image"
+    _plan_options(parser)
+    parser.add_argument("--local", action="store_true", help=text)
     parser.add_argument("--network", help="Docker network mode, for instance host")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("argv", nargs="+", metavar="-- CMD", help="the command")
@@ -264,6 +272,19 @@ def _schema(options: argparse.Namespace) -> int:
 
     print(json.dumps(json_schema(), indent=2))
     return 0
+
+
+_COMMANDS: dict[
+    str, tuple[str, Callable[[argparse.ArgumentParser], object], Callable[[argparse.Namespace], int]]
+] = {
+    "build": ("build what is missing and deliver the image", _build_options, _build),
+    "plan": ("show what a build would do, per layer", _plan_options, _plan),
+    "lock": ("write the environment's conda-lock.yml", _lock_options, _lock),
+    "explain": ("show what each key is made of", _explain_options, _explain),
+    "verify": ("recompute every digest of an image", _verify_options, _verify),
+    "run": ("run a command in the environment", _run_options, _run),
+    "schema": ("print the JSON schema of environment files", lambda parser: None, _schema),
+}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import key_inputs, key_of_inputs
+from ..cache.memo import TagMemo
 from ..cache.oci import CONFIG, MANIFEST, Manifest, Platform
 from ..cache.probe import Unknown, head_manifest
 from ..cache.reference import Reference
@@ -19,11 +21,13 @@ from ..errors import DefinitionError, RegistryError
 from .facts import BaseFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..cache.digest import Digest
     from ..cache.directory import DirectoryStore
     from ..cache.registry import Repository
+    from ..config.definition import Environment
+    from .world import World
 
 BASE = "base/1"
 _PLATFORMS = {"linux-64": Platform("linux", "amd64"), "linux-aarch64": Platform("linux", "arm64")}
@@ -35,6 +39,7 @@ class Registries:
 
     repository: Callable[[Reference], Repository]
     insecure: frozenset[str] = frozenset()
+    memo: TagMemo = field(default_factory=TagMemo)
 
     def head(self, reference: Reference) -> Digest | None:
         """Digest of a tag, by the probe where that can tell."""
@@ -42,6 +47,10 @@ class Registries:
         if isinstance(found, Unknown):
             return self.repository(reference).head(reference.selector)
         return found
+
+    def base(self, reference: Reference) -> Digest | None:
+        """The same for a base image, which may be known since a moment."""
+        return self.memo.get(reference, self.head)
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,36 @@ class PinnedBase:
     facts: BaseFacts
 
 
+def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
+    """The environment's base image by digest. Raises DefinitionError, RegistryError, Unreachable."""
+    image = environment.definition.image
+    if image is None:
+        raise DefinitionError(
+            "a Dockerfile build is not supported yet",
+            facts={"environment": environment.title},
+            hint="use `image:` with a conda file",
+        )
+    with image_line(environment):
+        if world.policy.max_age == 0:
+            world.registries.memo.forget()
+        return pin(image, world.platform, prefix, world.registries, world.store)
+
+
+@contextmanager
+def image_line(environment: Environment) -> Iterator[None]:
+    """A base image that will not do is an error of the line that names it."""
+    try:
+        yield
+    except DefinitionError as error:
+        if place := environment.lines.get("image"):
+            error.facts = {"file": str(place[0]), "line": str(place[1])} | error.facts
+        raise
+
+
 def pin(image: str, platform: str, prefix: str, registries: Registries, store: DirectoryStore) -> PinnedBase:
     """Pin `image` for `platform`. Raises DefinitionError, RegistryError, Unreachable."""
     reference = Reference.parse(image)
-    digest = reference.digest or registries.head(reference)
+    digest = reference.digest or registries.base(reference)
     if digest is None:
         hint = "correct `image:`, or push the base image first"
         raise DefinitionError("the base image does not exist", facts={"image": reference}, hint=hint)

@@ -8,7 +8,6 @@ asked; a policy says how long a trace serves. The same lock again means that not
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,12 @@ from ..cache.store import Trace
 from ..config.canonical import spec_inputs
 from ..errors import DefinitionError
 from .lock import Lock, Target
-from .pin import PinnedBase, pin
+from .pin import PinnedBase, image_line, pin_base
 from .sources import channel_url, channels_of, connect, public_url
 from .world import made_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ..config.definition import CondaSpec, Definition, Environment
     from .sources import Sources
@@ -69,30 +68,6 @@ def labels(definition: Definition) -> dict[str, str]:
     return {f"io.prebake.inference.{name}": f"{route.port}{route.path}" for name, route in routes.items()}
 
 
-def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
-    """The environment's base image by digest. Raises DefinitionError, RegistryError, Unreachable."""
-    image = environment.definition.image
-    if image is None:
-        raise DefinitionError(
-            "a Dockerfile build is not supported yet",
-            facts={"environment": environment.title},
-            hint="use `image:` with a conda file",
-        )
-    with _image_line(environment):
-        return pin(image, world.platform, prefix, world.registries, world.store)
-
-
-@contextmanager
-def _image_line(environment: Environment) -> Iterator[None]:
-    """A base image that will not do is an error of the line that names it."""
-    try:
-        yield
-    except DefinitionError as error:
-        if place := environment.lines.get("image"):
-            error.facts = {"file": str(place[0]), "line": str(place[1])} | error.facts
-        raise
-
-
 def resolve(environment: Environment, world: World, prefix: str) -> Resolved:
     """Pin and solve. Raises DefinitionError, SolveError, PackageError, RegistryError, Unreachable."""
     return resolve_on(pin_base(environment, world, prefix), environment, world, prefix)
@@ -103,7 +78,7 @@ def resolve_on(base: PinnedBase, environment: Environment, world: World, prefix:
     definition = environment.definition
     if definition.conda is None:
         return Resolved(definition, base, None, world.platform, int(time.time()))
-    with _image_line(environment):
+    with image_line(environment):
         target = _target(base, world, prefix)
     lock, at = _solve(environment, definition.conda, target, world)
     return Resolved(definition, base, lock, world.platform, at)

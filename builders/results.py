@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from ..cache.digest import Digest, Key
     from ..cache.oci import Descriptor, Layer, Manifest
     from .pin import PinnedBase
 
+    class Described(Protocol):
+        """What messages need of a planned layer; a recalled one has no more."""
+
+        @property
+        def step(self) -> str: ...  # noqa: D102
+        @property
+        def key(self) -> Key: ...  # noqa: D102
+        @property
+        def title(self) -> str: ...  # noqa: D102
+        @property
+        def contents(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
 HIT = "hit-local"
 BUILT = "built"
-
-
-class Described(Protocol):
-    """What messages need of a planned layer; a recalled one has no more."""
-
-    @property
-    def step(self) -> str: ...  # noqa: D102
-    @property
-    def key(self) -> Key: ...  # noqa: D102
-    @property
-    def title(self) -> str: ...  # noqa: D102
-    @property
-    def contents(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

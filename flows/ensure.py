@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..builders.pin import pin_base
 from ..builders.recall import environment_inputs, recall, remember
-from ..builders.resolve import pin_base, resolve_on
 from ..errors import IntegrityError, RegistryError
 from .destination import deliver
 from .progress import megabytes
@@ -81,7 +81,8 @@ def _ensure(
     found = recall(asked, base, world)
     if found:
         return found, deliver(found, request.destination, workspace, progress.sent)
-    from .build import build_environment  # solvers, encoders, uploads: not on the hit path
+    from ..builders.resolve import resolve_on  # solvers, encoders, uploads: not on the hit path
+    from .build import build_environment
 
     resolved = resolve_on(base, environment, world, workspace.recipe.prefix)
     image, delivered = build_environment(resolved, request.destination, workspace, world, progress)
