@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from prebake.builders.sources import Sources
 from world import services
 from world.make import make

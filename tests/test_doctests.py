@@ -7,8 +7,9 @@ import importlib
 import re
 from pathlib import Path
 
-import prebake
 import pytest
+
+import prebake
 
 ROOT = Path(prebake.__file__).parent
 ROOMS = ("config", "cache", "builders", "flows")

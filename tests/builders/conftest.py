@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from prebake.builders.engine import build
 from prebake.builders.lock import Lock
 from prebake.builders.make import Workshop

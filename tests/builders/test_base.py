@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pytest
 import zstandard
+
 from prebake.builders.base import BaseFacts, read_facts
 from prebake.cache.digest import Digest
 from prebake.cache.oci import LAYER_GZIP, LAYER_ZSTD, Manifest

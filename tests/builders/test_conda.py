@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from prebake.builders.conda import LinkedGroup, Linking, link_group
 from prebake.builders.entry import FIXED_MTIME, Entry, Symlink
 from prebake.builders.lock import CondaPackage

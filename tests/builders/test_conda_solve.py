@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from prebake.builders.conda_solve import parse_spec, solve_conda
 from prebake.builders.lock import CondaPackage, Target
 from prebake.builders.sources import Sources, canonical_url, channels_of, mirrored, public_url, redact

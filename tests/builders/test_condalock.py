@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from prebake.builders.conda_solve import solve_conda
 from prebake.builders.condalock import from_conda_lock, to_conda_lock
 from prebake.builders.lock import Lock, Target, Wheel

@@ -12,6 +12,7 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import ImageNotFound
+
 from prebake.builders.docker import Command, Loaded, Mount, _Archive, connect, load, run
 from prebake.builders.push import Image, Outcome, Progress
 from prebake.cache.digest import Digest

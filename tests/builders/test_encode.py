@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal import igzip
+
 from prebake.builders.encode import DEFLATED, ENCODERS, inflate, read_packed
 from prebake.builders.entry import Entry, ZipMember
 from prebake.builders.tar import SPLICE_FROM, LayerWriter, TarResult

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from prebake.builders.grouping import MAX_LAYERS, Budget, bin_of, check_layer_count, group
 from prebake.errors import DefinitionError
 

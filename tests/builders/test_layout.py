@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+
 from prebake.builders.layout import REF_NAME, write_layout
 from prebake.builders.push import Image
 from prebake.cache.digest import DiffId, Digest

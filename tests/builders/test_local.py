@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from prebake.builders.local import ensure_prefix, install_whole, run_local
 from prebake.builders.lock import Lock, Target
 from prebake.builders.plan import prefix_of

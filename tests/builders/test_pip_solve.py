@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from prebake.builders.conda_solve import solve_conda
 from prebake.builders.dists import CondaInterface, conda_interface
 from prebake.builders.lock import CondaPackage, Target, Wheel

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from prebake.builders.grouping import Budget
 from prebake.builders.lock import CondaPackage, Lock, Target, Wheel
 from prebake.builders.plan import plan, plan_layers

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+
 from prebake.builders.push import Image, Outcome, Progress, Uploader, push
 from prebake.cache.digest import DiffId, Digest
 from prebake.cache.oci import CONFIG, INDEX, LAYER_GZIP, Descriptor, Layer, Manifest, to_bytes

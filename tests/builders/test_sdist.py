@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from prebake.builders.local import ensure_prefix
 from prebake.builders.lock import Lock
 from prebake.builders.pip_solve import Sdist

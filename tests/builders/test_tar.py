@@ -12,6 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal import igzip
+
 from prebake.builders.encode import ENCODERS
 from prebake.builders.entry import FIXED_MTIME, Entry, Symlink
 from prebake.builders.image import refuse_clobbers

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 import zstandard
+
 from prebake.builders.conda import _normal_meta
 from prebake.builders.engine import build
 from prebake.builders.local import install_whole

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
 from prebake.builders.layout import write_layout
 from prebake.builders.push import Image, push
 from prebake.builders.tar_check import broken_promises

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
 from installer.sources import WheelFile
+
 from prebake.builders.encode import inflate
 from prebake.builders.entry import FIXED_MTIME, Entry, ZipMember
 from prebake.builders.prefix import Prefix

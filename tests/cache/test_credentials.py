@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from prebake.cache.credentials import Challenge, Credentials, find_credentials, parse_challenge
 from prebake.errors import SettingsError
 

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
+
 from prebake.cache.digest import (
     DiffId,
     Digest,

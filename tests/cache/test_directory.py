@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from prebake.cache.digest import Digest, key_of
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.oci import Descriptor

@@ -1,4 +1,5 @@
 import pytest
+
 from prebake.cache.digest import Digest
 from prebake.cache.reference import Reference
 from prebake.errors import SettingsError

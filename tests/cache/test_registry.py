@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+
 from prebake.cache.credentials import Credentials
 from prebake.cache.digest import Digest
 from prebake.cache.oci import CONFIG, INDEX, LAYER_GZIP, MANIFEST, Descriptor, Manifest, Platform, to_bytes

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from prebake.cache.credentials import Credentials
 from prebake.cache.digest import Digest
 from prebake.cache.oci import LAYER_GZIP, MANIFEST_TYPES, Descriptor

@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+
 from world.faults import Proxy, proxy
 
 Prebake = Callable[..., CompletedProcess[str]]

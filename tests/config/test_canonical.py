@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from prebake.config.canonical import definition_inputs
 from prebake.config.definition import CondaSpec, Definition
 from prebake.config.load import load

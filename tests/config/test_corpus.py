@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from prebake.config.load import load
 from prebake.errors import DefinitionError
 

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from prebake.config.definition import BuildContext, CondaSpec, Environment, InferenceConfig, Route
 from prebake.config.load import load
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from prebake.config.load import load
 from prebake.errors import DefinitionError
 

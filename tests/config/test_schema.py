@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+
 from prebake.config.fields import ENVIRONMENT
 from prebake.config.load import load
 from prebake.config.schema import json_schema

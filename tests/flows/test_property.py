@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
 from prebake.builders.lock import Lock
 from prebake.builders.plan import Plan, PlannedLayer
 from prebake.builders.results import BUILT, ImageResult, LayerResult

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from flows.building import SMALL, Job, Result
+
 from world import services
 
 if TYPE_CHECKING:
