@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
-from flows.building import DEMO, Job, Result
+
+from building import DEMO, Job, Result
 
 if TYPE_CHECKING:
     from conftest import SampleWorld

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from flows.building import SMALL, Job, Result, damaged_files, finish
+
+from building import SMALL, Job, Result, damaged_files, finish
 
 if TYPE_CHECKING:
     from conftest import SampleWorld

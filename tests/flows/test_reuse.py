@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from flows.building import SMALL, Job, Result
 
+from building import SMALL, Job, Result
 from world import services
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import SampleWorld
 
 PREBAKE = str(Path(sys.executable).with_name("prebake"))
-DEMO = Path(__file__).parent.parent / "world" / "demo.yml"
+DEMO = Path(__file__).parent / "world" / "demo.yml"
 SMALL = """\
 channels: [conda-forge]
 dependencies:
