@@ -65,9 +65,10 @@ def open_workspace() -> Workspace:
 def plan(environment: Environment, *, policy: str = "", workspace: Workspace | None = None) -> Preview:
     """What a build would do, layer by layer; solves, but builds nothing."""
     from .flows.preview import preview
+    from .flows.progress import Silent
     from .flows.wiring import Request
 
-    return preview(environment, Request(policy=policy), workspace or open_workspace())
+    return preview(environment, Request(policy=policy), workspace or open_workspace(), Silent())
 
 
 def ensure(
@@ -89,24 +90,27 @@ def ensure(
 def lock(environment: Environment, *, policy: str = "", workspace: Workspace | None = None) -> str:
     """The environment's `conda-lock.yml`."""
     from .flows.locking import lock_text
+    from .flows.progress import Silent
     from .flows.wiring import Request
 
-    return lock_text(environment, Request(policy=policy), workspace or open_workspace())
+    return lock_text(environment, Request(policy=policy), workspace or open_workspace(), Silent())
 
 
 def explain(environment: Environment, *, workspace: Workspace | None = None) -> dict[str, Any]:
     """Keys of the environment's solves, layers and image, with the canonical inputs they are made of."""
     from .flows.explain import explain as explain_it
+    from .flows.progress import Silent
     from .flows.wiring import Request
 
-    return explain_it(environment, Request(), workspace or open_workspace())
+    return explain_it(environment, Request(), workspace or open_workspace(), Silent())
 
 
 def verify(reference: str, *, workspace: Workspace | None = None) -> Report:
     """Recompute every digest of the image at HOST/REPO:TAG or oci:FOLDER:TAG."""
+    from .flows.progress import Silent
     from .flows.verification import verify as verify_it
 
-    return verify_it(reference, workspace or open_workspace())
+    return verify_it(reference, workspace or open_workspace(), Silent())
 
 
 def run(

@@ -207,18 +207,22 @@ def _build(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from .flows.preview import preview
+    from .flows.progress import shown
     from .flows.wiring import open_workspace
 
-    shown = preview(_load(options), _request(options), open_workspace())
-    print(json.dumps(shown.to_json()) if options.json else shown.table())
+    with shown(quiet=options.json) as progress:
+        found = preview(_load(options), _request(options), open_workspace(), progress)
+    print(json.dumps(found.to_json()) if options.json else found.table())
     return 0
 
 
 def _lock(options: argparse.Namespace) -> int:
     from .flows.locking import lock_text
+    from .flows.progress import shown
     from .flows.wiring import open_workspace
 
-    text = lock_text(_load(options), _request(options), open_workspace())
+    with shown(quiet=options.json) as progress:
+        text = lock_text(_load(options), _request(options), open_workspace(), progress)
     if options.output:
         _write(options.output, text)
     print(json.dumps({"lock": text}) + "\n" if options.json else "" if options.output else text, end="")
@@ -226,8 +230,11 @@ def _lock(options: argparse.Namespace) -> int:
 
 
 def _write(path: Path, text: str) -> None:
+    from .cache.directory import replacing
+
     try:
-        path.write_text(text)
+        with replacing(path, path.parent) as stream:
+            stream.write(text.encode())
     except OSError as error:
         facts = {"file": path, "reason": error.strerror or error}
         raise SettingsError("the output file cannot be written", facts=facts, hint="correct -o") from error
@@ -235,22 +242,26 @@ def _write(path: Path, text: str) -> None:
 
 def _explain(options: argparse.Namespace) -> int:
     from .flows.explain import differences, explain
+    from .flows.progress import shown
     from .flows.wiring import open_workspace
 
     workspace, request = open_workspace(), _request(options)
-    shown = explain(_load(options), request, workspace)
-    if options.against:
-        options.file = options.against
-        shown = differences(explain(_load(options), request, workspace), shown)
-    print(json.dumps(shown, indent=None if options.json else 2, sort_keys=True))
+    with shown(quiet=options.json) as progress:
+        found = explain(_load(options), request, workspace, progress)
+        if options.against:
+            options.file = options.against
+            found = differences(explain(_load(options), request, workspace, progress), found)
+    print(json.dumps(found, indent=None if options.json else 2, sort_keys=True))
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from .flows.progress import shown
     from .flows.verification import verify
     from .flows.wiring import open_workspace
 
-    report = verify(options.reference, open_workspace())
+    with shown(quiet=options.json) as progress:
+        report = verify(options.reference, open_workspace(), progress)
     print(json.dumps(report.to_json()) if options.json else report)
     return 0 if report.ok else 1
 

@@ -85,12 +85,14 @@ def canonical_line(text: str) -> str:
 
 def _canonical(match: re.Match[str]) -> str:
     parts = match.groupdict()
-    extras = ",".join(sorted(_normal(extra) for extra in (parts["extras"] or "").split(",") if extra.strip()))
+    extras = ",".join(
+        sorted(normal_name(extra) for extra in (parts["extras"] or "").split(",") if extra.strip())
+    )
     bounds = ",".join(sorted(re.sub(r"[\s()]", "", parts.get("version") or "").split(",")))
     url = f" @ {parts['url']}" if parts.get("url") else ""
     marker = " ".join((parts["marker"] or "").replace("'", '"').split())
     return (
-        _normal(parts["name"])
+        normal_name(parts["name"])
         + (f"[{extras}]" if extras else "")
         + bounds
         + url
@@ -98,7 +100,8 @@ def _canonical(match: re.Match[str]) -> str:
     )
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """A name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ..builders.plan import plan
 from ..builders.resolve import conda_inputs, pip_inputs, resolve
 from ..cache.digest import Json, key_of_inputs
-from .progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,12 +14,15 @@ if TYPE_CHECKING:
     from ..builders.resolve import Resolved
     from ..builders.world import World
     from ..config.definition import Environment
+    from .progress import Progress
     from .wiring import Request, Workspace
 
 
-def explain(environment: Environment, request: Request, workspace: Workspace) -> dict[str, Any]:
+def explain(
+    environment: Environment, request: Request, workspace: Workspace, progress: Progress
+) -> dict[str, Any]:
     """Keys and canonical inputs of the solves, of every layer and of the image."""
-    world = workspace.world(request, Silent().step)
+    world = workspace.world(request, progress.step)
     resolved = resolve(environment, world, workspace.recipe.prefix)
     planned = plan(resolved, workspace.recipe)
     layers = {layer.title: _shown(layer.inputs) for layer in planned.layers}

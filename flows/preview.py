@@ -9,12 +9,13 @@ from ..builders.engine import reuse_layer
 from ..builders.plan import plan
 from ..builders.resolve import resolve
 from ..builders.results import HIT
-from .progress import Silent, megabytes
+from .progress import megabytes
 
 if TYPE_CHECKING:
     from ..builders.plan import Plan, PlannedLayer
     from ..cache.directory import DirectoryStore
     from ..config.definition import Environment
+    from .progress import Progress
     from .wiring import Request, Workspace
 
 MISS = "miss"
@@ -65,9 +66,9 @@ class Preview:
         return "\n".join(lines)
 
 
-def preview(environment: Environment, request: Request, workspace: Workspace) -> Preview:
+def preview(environment: Environment, request: Request, workspace: Workspace, progress: Progress) -> Preview:
     """Resolve and plan, build nothing."""
-    world = workspace.world(request, Silent().step)
+    world = workspace.world(request, progress.step)
     planned = plan(resolve(environment, world, workspace.recipe.prefix), workspace.recipe)
     return Preview(planned, tuple(_expected(layer, workspace.store) for layer in planned.layers))
 

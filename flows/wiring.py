@@ -17,6 +17,7 @@ from ..builders.recipe import Recipe
 from ..builders.sources import Sources
 from ..builders.world import Policy, World
 from ..cache.directory import DirectoryStore
+from ..config.pip_line import normal_name
 from ..config.settings import Settings, load_settings
 from .destination import STORE, Destination
 
@@ -110,7 +111,7 @@ class Workspace:
             Policy.parse(request.policy or own.policy),
             own.platform,
             own.cuda,
-            request.allow_sdist,
+            frozenset(map(normal_name, request.allow_sdist)),
             report,
         )
 
