@@ -60,8 +60,8 @@ class PipRequest:
     lines: tuple[str, ...]
     folder: Path
     allow_sdist: frozenset[str] = frozenset()
-    refresh: bool = False
     places: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
+    refresh: bool = False
 
     def where(self, line: str) -> str:
         """`in conda.yaml line 7`, or nothing when the caller gave no places."""

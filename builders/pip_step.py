@@ -33,7 +33,7 @@ def solve_wheels(environment: Environment, spec: CondaSpec, conda: Lock, world: 
     """The wheels that satisfy the pip list beside conda's packages, sorted by name."""
     folder = environment.source.parent if environment.source else Path.cwd()
     refresh = world.policy.max_age == 0
-    request = PipRequest(spec.pip, folder, world.allow_sdist, refresh, environment.lines)
+    request = PipRequest(spec.pip, folder, world.allow_sdist, environment.lines, refresh)
     memo = _recall(conda.conda, world.store)
     known = set(memo)
     client = connect(world.sources, world.cache_dir).client

@@ -116,7 +116,7 @@ class DirectoryStore:
     def _sweep(self) -> None:
         """Remove what killed processes left behind; younger files may belong to a build that runs."""
         long_ago = time.time() - _LEFTOVER_SECONDS
-        for left in self.tmp.iterdir():
+        for left in self.tmp.iterdir() if self.tmp.exists() else ():  # a foreign layout has none
             with contextlib.suppress(FileNotFoundError):  # another process sweeps too
                 if left.lstat().st_mtime < long_ago:
                     _remove(left)

@@ -32,6 +32,7 @@ def build_environment(
     found = reuse(planned, workspace.store)
     if found:
         return found, deliver(found, to, workspace, progress.sent)
+    progress.layers(len(planned.layers))
     make = Workshop(world, workspace.recipe, resolved.lock).make
     how = _build_and_push if to.kind == "registry" else _build_then_deliver
     return how(planned, to, make, workspace, progress)

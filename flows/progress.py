@@ -22,6 +22,9 @@ class Progress(Protocol):
     def step(self, message: str) -> None:
         """Something that takes time begins."""
 
+    def layers(self, count: int) -> None:
+        """So many layers are reused or built from now on."""
+
     def layer(self, result: LayerResult) -> None:
         """A layer is in the store."""
 
@@ -33,6 +36,9 @@ class Silent:
     """Tells nobody."""
 
     def step(self, message: str) -> None:
+        """Ignored."""
+
+    def layers(self, count: int) -> None:
         """Ignored."""
 
     def layer(self, result: LayerResult) -> None:
@@ -57,44 +63,49 @@ class Lines(Silent):
 
 
 class Bars:
-    """A rich status line that shows the present step and bytes sent, with layers scrolling by."""
+    """A bar of layers with the present step and the bytes sent; finished layers scroll by above it."""
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._console = Console(stderr=True, highlight=False)
-        self._status = self._console.status("resolving")
-        self._message = "resolving"
-        self._sent = 0
+        console = Console(stderr=True, highlight=False)
+        columns = (SpinnerColumn(), "{task.description}", BarColumn(), TextColumn("{task.fields[layers]}"))
+        sent = TextColumn("{task.fields[sent]}")
+        self._bars = Progress(*columns, sent, TimeElapsedColumn(), console=console, transient=True)
+        self._task = self._bars.add_task("resolving", total=None, layers="", sent="")
         self._lock = threading.Lock()
+        self._layers = self._done = self._sent = 0
 
     def __enter__(self) -> Bars:
-        self._status.start()
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._status.stop()
+        self._bars.stop()
 
     def step(self, message: str) -> None:
         """Show the present step."""
-        self._message = message
-        self._show()
+        self._bars.update(self._task, description=message)
+
+    def layers(self, count: int) -> None:
+        """The bar gets its length."""
+        self._layers = count
+        self._bars.update(self._task, total=count, description="building")
 
     def layer(self, result: LayerResult) -> None:
-        """Print the layer above the status line."""
+        """Print the layer above the bar, which grows."""
         for warning in result.warnings:
-            self._console.print(f"[yellow]warning:[/] {warning}")
-        self._console.print(describe(result))
+            self._bars.console.print(f"[yellow]warning:[/] {warning}")
+        self._bars.console.print(describe(result))
+        self._done += 1
+        self._bars.update(self._task, advance=1, layers=f"{self._done} of {self._layers} layers")
 
     def sent(self, count: int) -> None:
         """Add to the bytes shown."""
         with self._lock:
             self._sent += count
-        self._show()
-
-    def _show(self) -> None:
-        sent = f", {megabytes(self._sent)} sent" if self._sent else ""
-        self._status.update(f"{self._message}{sent}")
+        self._bars.update(self._task, sent=f"{megabytes(self._sent)} sent")
 
 
 @contextmanager

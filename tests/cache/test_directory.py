@@ -171,7 +171,7 @@ def test_a_store_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError) as caught:
         DirectoryStore(tmp_path / "file" / "store")
-    assert caught.value.facts["store"] == str(tmp_path / "file" / "store")
+    assert caught.value.facts["folder"] == str(tmp_path / "file" / "store")
 
 
 def test_a_full_disk_is_told_with_what_to_do(store: DirectoryStore) -> None:

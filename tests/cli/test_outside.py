@@ -228,6 +228,7 @@ def test_wheel_replaced_behind_the_lock(
         assert prebake("lock", "env.yml", **settings).returncode == 0
         publish(index, "moving", member("moving.py"), "2")
         golden("wheel-replaced", prebake("build", "env.yml", "-q", **settings), 3)
+        assert prebake("build", "env.yml", "-q", "--refresh", **settings).returncode == 0
 
 
 @pytest.mark.usefixtures("warm")

@@ -114,14 +114,14 @@ def test_verify(prebake: Prebake, definition: Definition, tmp_path: Path) -> Non
     (tmp_path / "env.yml").write_text(definition())
     said = json.loads(prebake("build", "env.yml", "--json", "--to", "oci:out:v1").stdout)
     good = prebake("verify", "oci:out:v1")
-    assert (good.returncode, good.stderr) == (0, "")
+    assert (good.returncode, good.stderr) == (0, "verifying oci:out:v1\n")
     blob = said["layers"][-1]["digest"]
     path = tmp_path / "out/blobs/sha256" / blob.removeprefix("sha256:")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     bad = prebake("verify", "oci:out:v1")
-    assert (bad.returncode, bad.stderr) == (1, "")
+    assert (bad.returncode, bad.stderr) == (1, "verifying oci:out:v1\n")
     assert blob in bad.stdout
     assert blob in json.dumps(json.loads(prebake("verify", "oci:out:v1", "--json").stdout))
     path.unlink()
@@ -136,7 +136,9 @@ def test_verify_in_a_registry(prebake: Prebake, definition: Definition, tmp_path
     (tmp_path / "env.yml").write_text(definition())
     prebake("build", "env.yml", "-q", "--to", to)
     result = prebake("verify", to)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, f"verifying {to}\n")
+    digest = result.stdout.split("sha256:")[1][:64]
+    assert prebake("verify", f"{to.removesuffix(':v1')}@sha256:{digest}").returncode == 0
 
 
 def test_verify_of_what_is_not_there(prebake: Prebake, golden: Callable[..., None], world: Any) -> None:
