@@ -27,11 +27,9 @@ _EXAMPLES = {
   prebake build conda.yaml --image debian:12 --to docker:vision
   prebake build env.yml --to oci:out:v1 --json""",
     "plan": """
-  prebake plan env.yml
   prebake plan env.yml --json | jq '.layers[] | select(.outcome == "miss")'""",
     "lock": """
-  prebake lock env.yml -o conda-lock.yml
-  prebake lock env.yml --policy always""",
+  prebake lock env.yml -o conda-lock.yml""",
     "explain": """
   prebake explain env.yml
   prebake explain env.yml --against old/env.yml""",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from ..cache.origins import Origins
     from ..cache.reference import Reference
     from ..cache.request import Opener, Readable
     from ..cache.transport import Transport
@@ -77,16 +78,29 @@ class Pushed:
     uploaded: int = 0
 
 
-def push(transport: Transport, image: Image, to: Reference, progress: Progress | None = None) -> Pushed:
+def push(
+    transport: Transport,
+    image: Image,
+    to: Reference,
+    progress: Progress | None = None,
+    origins: Origins | None = None,
+) -> Pushed:
     """Push `image`; if the tag is there already this is one HEAD request."""
-    with Uploader(transport, to, progress) as uploader:
+    with Uploader(transport, to, progress, origins) as uploader:
         return uploader.commit(image)
 
 
 class Uploader:
     """Uploads in the background to one repository; leaving the context stops what still runs."""
 
-    def __init__(self, transport: Transport, to: Reference, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        to: Reference,
+        progress: Progress | None = None,
+        origins: Origins | None = None,
+    ) -> None:
+        self._origins = origins
         self._transport = transport
         self._to = to
         self._target = Repository.of(transport, to)
@@ -107,7 +121,7 @@ class Uploader:
 
     def start(self, blob: Descriptor, open_blob: Callable[[Digest], IO[bytes]]) -> Future[Outcome]:
         """Upload a blob unless it is there; asked twice it is done once."""
-        return self._start(blob, partial(self._send, blob, partial(open_blob, blob.digest)))
+        return self._start(blob, partial(self._send_own, blob, partial(open_blob, blob.digest)))
 
     def start_from(self, blob: Descriptor, base: Reference) -> Future[Outcome]:
         """Bring a base layer from where the base is, unless it is there."""
@@ -131,6 +145,9 @@ class Uploader:
             self._put(data)
         if self._to.tag:
             self._target.put_manifest(self._to.tag, data, MANIFEST)
+        if self._origins:
+            own = (image.manifest.config.digest, *(layer.digest for layer in image.layers))
+            self._origins.remember(own, self._to.repository)
         return self._result(pinned)
 
     def _blobs_of(self, manifest: Digest | None) -> set[Digest]:
@@ -157,6 +174,13 @@ class Uploader:
             self._outcomes[blob.digest] = (blob, outcome)
         self._progress.on_blob(blob, outcome)
         return outcome
+
+    def _send_own(self, blob: Descriptor, open_blob: Opener) -> Outcome:
+        """Mount what another repository of the registry is known to hold, else send it."""
+        known = self._origins.find(blob.digest) if self._origins else None
+        if known and known != self._to.repository and self._target.mount(blob.digest, known):
+            return Outcome.MOUNTED
+        return self._send(blob, open_blob)
 
     def _send(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         self._target.upload(blob, lambda: _Watched(open_blob(), self._watch))

@@ -45,7 +45,9 @@ def _build_and_push(
     from ..builders.push import Progress as Sending
     from ..builders.push import Uploader
 
-    with Uploader(workspace.transport, to.reference(), Sending(progress.sent)) as uploader:
+    reference, sending = to.reference(), Sending(progress.sent)
+    origins = workspace.origins(reference)
+    with Uploader(workspace.transport, reference, sending, origins) as uploader:
 
         def done(layer: LayerResult) -> None:
             progress.layer(layer)

@@ -106,7 +106,8 @@ def _push(
         return Delivered(str(to.at(result.digest)))
     from ..builders.push import Progress, push
 
-    pushed = push(workspace.transport, as_image(result, workspace), to, Progress(on_bytes))
+    image, origins = as_image(result, workspace), workspace.origins(to)
+    pushed = push(workspace.transport, image, to, Progress(on_bytes), origins)
     return Delivered(str(pushed.reference), pushed.bytes_pushed)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..builders.pin import pin_base
 from ..builders.recall import environment_inputs, recall, remember
-from ..errors import IntegrityError, RegistryError
+from ..errors import IntegrityError, PrebakeError, RegistryError
 from .destination import deliver
 from .progress import megabytes
 
@@ -63,13 +63,18 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
     start = time.perf_counter()
     try:
         image, delivered = _ensure(environment, request, workspace, progress)
-    except (IntegrityError, RegistryError):
-        corrupt = workspace.store.set_aside_corrupt()
+    except (IntegrityError, RegistryError) as error:
+        corrupt = workspace.store.set_aside_corrupt() if _tells_of_corruption(error) else []
         if not corrupt:
             raise
         progress.step(f"warning: {len(corrupt)} corrupt blobs were set aside: {', '.join(map(str, corrupt))}")
         image, delivered = _ensure(environment, request, workspace, progress)
     return Built(image, delivered, time.perf_counter() - start)
+
+
+def _tells_of_corruption(error: PrebakeError) -> bool:
+    """A reader compared digests, or the registry did (distribution spec, "Error Codes", code-3)."""
+    return isinstance(error, IntegrityError) or "DIGEST_INVALID" in getattr(error, "codes", ())
 
 
 def _ensure(

@@ -24,6 +24,7 @@ from .destination import STORE, Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..cache.origins import Origins
     from ..cache.reference import Reference
     from ..cache.registry import Repository
     from ..cache.transport import Transport
@@ -100,6 +101,12 @@ class Workspace:
         from ..cache.registry import Repository
 
         return Repository.of(self.transport, reference)
+
+    def origins(self, reference: Reference) -> Origins:
+        """Where blobs are known to be in the registry of `reference`."""
+        from ..cache.origins import Origins
+
+        return Origins(self.store, reference.registry)
 
     def world(self, request: Request, report: Callable[[str], None]) -> World:
         """What resolving may ask."""
