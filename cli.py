@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 something was found wrong (verify), 2 to 8 by kind of erro
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -31,11 +32,9 @@ _EXAMPLES = {
     "lock": """
   prebake lock env.yml -o conda-lock.yml""",
     "explain": """
-  prebake explain env.yml
   prebake explain env.yml --against old/env.yml""",
     "verify": """
-  prebake verify registry.example.com/team/vision:v1
-  prebake verify oci:out:v1""",
+  prebake verify registry.example.com/team/vision:v1""",
     "run": """
   prebake run env.yml -- python train.py
   prebake run env.yml --local -- python -c 'import numpy'""",
@@ -46,9 +45,11 @@ _EXAMPLES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. The process's own command line ends the process."""
-    code = _main(arguments)
-    if arguments is None:
-        _leave(code)
+    if arguments is not None:
+        return _main(arguments)
+    gc.set_threshold(50_000)  # importing makes no garbage, and looking for it takes 10 ms of a hit
+    code = _main(sys.argv[1:])
+    _leave(code)
     return code
 
 
@@ -61,8 +62,7 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def _main(arguments: Sequence[str] | None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
+def _main(arguments: Sequence[str]) -> int:
     options = _parser(arguments[0] if arguments else "").parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

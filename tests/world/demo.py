@@ -55,7 +55,8 @@ def _show(folder: Path, definition: Path, reference: str, imports: str) -> None:
     run = f"docker run --rm --network host {reference}"
     _run(build, folder)
     _run(f"docker pull -q {reference}", folder)
-    _run(f"{run} python -c {shlex.quote(f'{imports}; print({imports[7:]})')}", folder)
+    versions = f"print({', '.join(f'{name}.__version__' for name in imports[7:].split(', '))})"
+    _run(f"{run} python -c {shlex.quote(f'{imports}; {versions}')}", folder)
     _run(f"{run} python -m pip check", folder)
     _run(f"{prebake} verify {reference}", folder)
     _run(build, folder)
