@@ -47,7 +47,11 @@ class Encoder(Protocol):
 
 
 class GzipEncoder:
-    """Gzip members of about 1 MiB, and deflate streams taken over verbatim."""
+    """Gzip members of 1 MiB, and deflate streams taken over verbatim.
+
+    Where a member ends depends on the bytes alone, never on how they were cut into writes: a read from a
+    file may come back short on any day.
+    """
 
     media_type = LAYER_GZIP
 
@@ -58,13 +62,17 @@ class GzipEncoder:
     def write(self, data: Bytes) -> None:
         """Compress `data`; what is small waits for company."""
         self._pending += data
-        if len(self._pending) >= CHUNK:
-            self._flush()
+        while len(self._pending) >= CHUNK:
+            self._compress(CHUNK)
 
     def _flush(self) -> None:
         if self._pending:
-            self._sink(isal_zlib.compress(self._pending, GZIP_LEVEL, wbits=31))
-            self._pending = bytearray()
+            self._compress(len(self._pending))
+
+    def _compress(self, size: int) -> None:
+        with memoryview(self._pending) as pending:
+            self._sink(isal_zlib.compress(pending[:size], GZIP_LEVEL, wbits=31))
+        del self._pending[:size]
 
     def splice(self, member: ZipMember, size: int) -> Iterator[bytes]:
         """Copy the member's deflate data as a gzip member; yields its inflated bytes, checked."""

@@ -70,6 +70,10 @@ class Result:
     def layers(self) -> list[str]:
         return [layer["digest"] for layer in self.data["layers"]]
 
+    @property
+    def diff_ids(self) -> list[str]:
+        return [layer["diff_id"] for layer in self.data["layers"]]
+
     def built(self) -> list[str]:
         """Packages of the layers that were not there before."""
         made = [layer for layer in self.data["layers"] if layer["outcome"] == "built"]

@@ -73,6 +73,23 @@ def test_members_equal_freshly_compressed_content(
     assert unpack(packed, compression) == unpack(other, compression)
 
 
+@pytest.mark.parametrize("compression", sorted(ENCODERS))
+@pytest.mark.parametrize("cuts", [[1 << 20], [5, 1 << 20], [700_000] * 3, [4096] * 600], ids=len)
+def test_how_bytes_are_cut_into_writes_changes_nothing(cuts: list[int], compression: str) -> None:
+    """A read from a file may come back short on any day; the layer's digest must not notice."""
+    data = random.Random(1).randbytes(1 << 19) * 5
+    whole, pieces = bytearray(), bytearray()
+    one, other = ENCODERS[compression](whole.extend), ENCODERS[compression](pieces.extend)
+    one.write(data)
+    one.close()
+    stream = io.BytesIO(data)
+    for size in [*cuts, len(data)]:
+        other.write(stream.read(size))
+    other.close()
+    assert pieces == whole
+    assert unpack(bytes(pieces), compression) == data
+
+
 def test_deflate_data_is_taken_over_verbatim(archive: Path) -> None:
     noise = random.Random(1).randbytes(SPLICE_FROM)
     [entry] = zipped(archive, [noise], level=9)

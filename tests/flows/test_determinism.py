@@ -31,7 +31,8 @@ def memory() -> Iterator[Path]:
 
 
 def same(one: Result, other: Result) -> None:
-    assert other.layers == one.layers
+    assert other.diff_ids == one.diff_ids, "the content differs"
+    assert other.layers == one.layers, "only the compression differs"
     assert other.data["key"] == one.data["key"]
     assert other.digest == one.digest
 
