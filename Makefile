@@ -1,7 +1,7 @@
 # make demo: set up everything and show the main job.  make test: set up everything and run all tests.
 PY ?= python3
 BIN := .venv/bin
-DEBIAN := docker.io docker-registry skopeo mmdebstrap nginx-light gcc libc6-dev
+DEBIAN := docker.io docker-registry skopeo mmdebstrap nginx-light postgresql gcc libc6-dev
 # Debian's own python comes without ensurepip.
 DEBIAN += $(shell $(PY) -m ensurepip --version >/dev/null 2>&1 || echo python3-venv)
 

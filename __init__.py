@@ -18,15 +18,16 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config.definition import Definition, Environment
 from .errors import PrebakeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .builders.verify import Report
-    from .flows.ensure import Built
+    from .config.definition import Definition, Environment
+    from .flows.built import Built
     from .flows.preview import Preview
+    from .flows.promote import Promoted
     from .flows.wiring import Workspace
 
 __all__ = [
@@ -39,9 +40,19 @@ __all__ = [
     "lock",
     "open_workspace",
     "plan",
+    "promote",
     "run",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Types that only some callers name; importing them takes a tenth of a hit."""
+    if name in ("Definition", "Environment"):
+        from .config import definition
+
+        return getattr(definition, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(file: str | Path, *, image: str | None = None) -> Environment:
@@ -111,6 +122,15 @@ def verify(reference: str, *, workspace: Workspace | None = None) -> Report:
     from .flows.verification import verify as verify_it
 
     return verify_it(reference, workspace or open_workspace(), Silent())
+
+
+def promote(environment: Environment, *, workspace: Workspace | None = None) -> Promoted:
+    """Copy an environment that was built before to the global tier, which builds only read."""
+    from .flows.progress import Silent
+    from .flows.promote import promote as promote_it
+    from .flows.wiring import Request
+
+    return promote_it(environment, Request(), workspace or open_workspace(), Silent())
 
 
 def run(

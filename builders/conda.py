@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cache.digest import digest_stream
-from ..cache.directory import store_error
+from ..cache.files import store_error
 from ..errors import PackageError, PrebakeError
 from .entry import FIXED_MTIME, Content, Entry, Symlink
 from .sources import channel_error, connect

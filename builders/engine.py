@@ -7,83 +7,112 @@ gives. Blobs are stored before their trace, the image's trace after its layers'.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cache.oci import CONFIG, MANIFEST, Manifest
+from ..cache.single_flight import Busy
 from ..cache.store import Trace, layer_from_json, layer_to_json
-from .results import BUILT, HIT, ImageResult, LayerResult
+from ..cache.tiered import MADE, Wanted
+from .results import BUILT, ImageResult, LayerResult, hit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..cache.digest import Json, Key
-    from ..cache.directory import DirectoryStore
+    from ..cache.tiered import Found, Tiers
     from .plan import Plan, PlannedLayer
 
+    Make = Callable[[PlannedLayer], Trace]
+
+# Look-ups wait for registries, not for cores.
+_LOOK_UPS = 8
 LISTING = "application/vnd.prebake.listing.v1"
 
 
-def reuse(plan: Plan, store: DirectoryStore) -> ImageResult | None:
+def reuse(plan: Plan, store: Tiers) -> ImageResult | None:
     """The image of `plan` if its trace and all its blobs are here: two look-ups, nothing built."""
-    trace = store.get(plan.key, plan.inputs)
-    if trace is None:
+    found = store.find(plan.key, plan.inputs)
+    if found is None:
         return None
-    found = cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])
+    trace, local = found.trace, store.local
+    described = cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])
     layers = tuple(
-        LayerResult(planned, layer_from_json(each), HIT, 0.0)
-        for planned, each in zip(plan.layers, found, strict=True)
+        LayerResult(planned, layer_from_json(each), hit(found.tier), 0.0)
+        for planned, each in zip(plan.layers, described, strict=True)
     )
-    manifest = Manifest.from_bytes(store.read_small(trace.blobs[0]), str(store))
+    manifest = Manifest.from_bytes(local.read_small(trace.blobs[0]), str(local))
     return ImageResult(plan.key, plan.resolved.base, manifest, trace.blobs, layers)
 
 
-def reuse_layer(planned: PlannedLayer, store: DirectoryStore) -> LayerResult | None:
+def reuse_layer(planned: PlannedLayer, store: Tiers) -> LayerResult | None:
     """The layer if its trace and blobs are here."""
-    trace = store.get(planned.key, planned.inputs)
-    return _result(planned, trace, HIT, 0.0) if trace else None
+    found = store.find(planned.key, planned.inputs)
+    return _result(planned, found.trace, hit(found.tier), 0.0) if found else None
 
 
 def build(
     plan: Plan,
-    store: DirectoryStore,
-    make: Callable[[PlannedLayer], Trace],
+    store: Tiers,
+    make: Make,
     jobs: int,
     done: Callable[[LayerResult], None],
 ) -> ImageResult:
     """Make what is missing, `jobs` layers at a time, and assemble; `done` hears of each layer.
 
-    Raises what a builder raised first; layers made by then stay, with their traces.
+    What others make just now comes last: by then it may be there. Raises what a builder raised first; layers
+    made by then stay, with their traces.
     """
-    from concurrent.futures import ThreadPoolExecutor, as_completed  # 10 ms, and a hit needs none
-
     results: dict[Key, LayerResult] = {}
-
-    def keep(result: LayerResult) -> None:
-        results[result.planned.key] = result
-        done(result)
-
-    for planned in plan.layers:
-        if found := reuse_layer(planned, store):
-            keep(found)
-    todo = [planned for planned in plan.layers if planned.key not in results]
-    with ThreadPoolExecutor(jobs) as pool:
-        # The biggest first, so that none of them runs alone at the end.
-        by_size = sorted(todo, key=lambda planned: -planned.size)
-        futures = [pool.submit(_make, planned, store, make) for planned in by_size]
-        try:
-            for future in as_completed(futures):
-                keep(future.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (_obtain, jobs)):
+        todo = [planned for planned in plan.layers if planned.key not in results]
+        for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
+            results[result.planned.key] = result
+            done(result)
     return _finish(plan, store, tuple(results[planned.key] for planned in plan.layers))
 
 
-def _make(planned: PlannedLayer, store: DirectoryStore, make: Callable[[PlannedLayer], Trace]) -> LayerResult:
+def _side_by_side(
+    obtain: Callable[[PlannedLayer], LayerResult | None], todo: Sequence[PlannedLayer], workers: int
+) -> Iterator[LayerResult]:
+    """What `obtain` gives, as it comes; the biggest first, so that none of them runs alone at the end."""
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # 10 ms, and a hit needs none
+
+    by_size = sorted(todo, key=lambda planned: -planned.size)
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(obtain, planned) for planned in by_size]
+        try:
+            for future in as_completed(futures):
+                if result := future.result():
+                    yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _reuse(planned: PlannedLayer, store: Tiers, make: Make) -> LayerResult | None:
+    return reuse_layer(planned, store)
+
+
+def _obtain_now(planned: PlannedLayer, store: Tiers, make: Make) -> LayerResult | None:
+    """The layer, made here if nobody else makes it just now."""
     start = time.perf_counter()
-    trace = make(planned)
-    store.record(trace)
-    return _result(planned, trace, BUILT, time.perf_counter() - start)
+    found = store.obtain_now(_wanted(planned, make))
+    return None if isinstance(found, Busy) else _obtained(planned, found, start)
+
+
+def _obtain(planned: PlannedLayer, store: Tiers, make: Make) -> LayerResult:
+    """The layer, waited for or made here."""
+    start = time.perf_counter()
+    return _obtained(planned, store.obtain(_wanted(planned, make)), start)
+
+
+def _wanted(planned: PlannedLayer, make: Make) -> Wanted:
+    return Wanted(planned.key, planned.inputs, lambda: make(planned))
+
+
+def _obtained(planned: PlannedLayer, found: Found, start: float) -> LayerResult:
+    outcome = BUILT if found.tier == MADE else hit(found.tier)
+    return _result(planned, found.trace, outcome, time.perf_counter() - start)
 
 
 def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -> LayerResult:
@@ -99,14 +128,15 @@ def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -
     )
 
 
-def _finish(plan: Plan, store: DirectoryStore, layers: tuple[LayerResult, ...]) -> ImageResult:
+def _finish(plan: Plan, store: Tiers, layers: tuple[LayerResult, ...]) -> ImageResult:
     from .image import assemble, refuse_clobbers
 
     refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
     activates = any(result.activates for result in layers)
     manifest, config = assemble(plan, [result.layer for result in layers], activates=activates)
     own = (result.layer.descriptor for result in layers)
-    blobs = (store.keep(manifest.to_bytes(), MANIFEST), store.keep(config, CONFIG), *own)
+    local = store.local
+    blobs = (local.keep(manifest.to_bytes(), MANIFEST), local.keep(config, CONFIG), *own)
     outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
     store.record(Trace(plan.key, plan.inputs, outputs, blobs))
     return ImageResult(plan.key, plan.resolved.base, manifest, blobs, layers)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import netrc
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ..cache.digest import CHUNK, digest_stream
-from ..errors import PackageError, Unreachable
-from .sources import mirrored, redact
+from ..errors import PackageError, PrebakeError, Unreachable
+from .logins import find_login
+from .sources import login_hint, mirrored, redact, without_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 RETRIES = 4
 _PARALLEL = 4
-_USER_INFO = re.compile(r"(?<=://)[^/]*@")
 
 
 class Archive(Protocol):
@@ -54,34 +51,20 @@ def fetch(archive: Archive, store: DirectoryStore, sources: Sources) -> Path:
 
 @dataclass(frozen=True)
 class Located:
-    """Where a canonical URL is fetched from, and the header with its credentials."""
+    """Where a canonical URL is fetched from, and the header with its credentials; a token is in the URL."""
 
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
 
 def locate(canonical: str, sources: Sources) -> Located:
-    """The mirror of a canonical URL, and the credentials its server has in a mirror, an index or netrc."""
+    """The mirror of a canonical URL, and the credentials its server has (`logins.py`)."""
     url = mirrored(canonical, sources)
-    server = _server(url)
-    places = (url, mirrored(sources.pip_index, sources), *sources.pip_find_links)
-    given = (urlsplit(place).netloc.rpartition("@")[0] for place in places if _server(place) == server)
-    user = unquote(next(filter(None, given), "")) or _from_netrc(url)
-    coded = base64.b64encode(user.encode()).decode()
-    return Located(_USER_INFO.sub("", url), {"Authorization": f"Basic {coded}"} if user else {})
-
-
-def _server(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.rpartition("@")[2]
-
-
-def _from_netrc(url: str) -> str:
-    try:
-        found = netrc.netrc().authenticators(urlsplit(url).hostname or "")
-    except (OSError, netrc.NetrcParseError):
-        return ""
-    return f"{found[0]}:{found[2]}" if found else ""
+    login = find_login(url, sources) if "://" in url and not url.startswith("file:") else None
+    plain = without_user(url)
+    if login and login.scheme == "conda-token":
+        return Located(login.into_url(plain), {})
+    return Located(plain, login.headers() if login else {})
 
 
 def _is_whole(path: Path, digest: Digest) -> bool:
@@ -133,9 +116,11 @@ def _read_http(place: Located) -> Iterator[bytes]:
         raise Unreachable("a package cannot be fetched", facts=facts, hint="try again") from error
 
 
-def _refused(url: str, status: int) -> PackageError:
+def _refused(url: str, status: int) -> PrebakeError:
     facts = {"package": redact(url), "status": status}
-    gone = status in (404, 410)
-    withdrawn = "the index has withdrawn it; build with --refresh to take another"
-    hint = withdrawn if gone else "give credentials for the index in ~/.netrc"
+    if status >= 500:
+        return Unreachable("a package cannot be fetched", facts=facts, hint="try again")
+    hint = "the index has withdrawn it; build with --refresh to take another" if status in (404, 410) else ""
+    if status in (401, 403, 407):
+        hint = login_hint(url)
     return PackageError("the index does not give a locked package", facts=facts, hint=hint)

@@ -20,7 +20,8 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from ..cache.digest import Digest
-from ..cache.directory import LAYOUT, replacing, store_errors
+from ..cache.directory import LAYOUT
+from ..cache.files import replacing, store_errors
 from ..cache.oci import INDEX, MANIFEST, Descriptor, to_bytes
 from ..cache.registry import Repository
 from ..cache.store import HashingWriter

@@ -60,14 +60,14 @@ def ensure_prefix(lock: Lock, world: World) -> Path:
     final = _place(lock, world)
     if not final.exists():
         _refuse_foreign(lock)
-        with world.store.scratch() as stage:
+        with world.store.local.scratch() as stage:
             made = install_whole(lock, stage, prefix_of(lock, Recipe(prefix=str(final))), world)
             _publish(made, final)
     return final
 
 
 def _place(lock: Lock, world: World) -> Path:
-    folder = world.store.root.resolve() / "prefixes"
+    folder = world.store.local.root.resolve() / "prefixes"
     conda = sorted([package.url, package.sha256.hex] for package in lock.conda)
     wheels = sorted([wheel.file_name, wheel.sha256.hex] for wheel in lock.pip)
     final = folder / key_of(PREFIX, {"conda": conda, "pip": wheels, "folder": str(folder)}).hex
@@ -107,7 +107,7 @@ def install_whole(lock: Lock, stage: Path, prefix: Prefix, world: World) -> Path
     if lock.conda:
         link(lock.conda, stage, linking_for(prefix, world))
         shutil.rmtree(root / CLOBBERS, ignore_errors=True)
-    for wheel, archive in zip(lock.pip, fetch_all(lock.pip, world.store, world.sources), strict=True):
+    for wheel, archive in zip(lock.pip, fetch_all(lock.pip, world.store.local, world.sources), strict=True):
         _install_wheel(wheel, archive, stage, prefix)
     return root
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..cache.digest import Json
-    from ..cache.directory import DirectoryStore
     from ..cache.store import HashingWriter
     from .entry import Entry
     from .lock import CondaPackage, Lock, Wheel
@@ -44,13 +43,13 @@ class Workshop:
 
     def _make_conda(self, planned: PlannedLayer) -> Trace:
         packages = cast("tuple[CondaPackage, ...]", planned.packages)
-        with self.world.store.scratch() as stage:
+        with self.world.store.local.scratch() as stage:
             linked = link_group(packages, stage, linking_for(planned.prefix, self.world))
             return self._store(planned, linked.entries, linked.warnings)
 
     def _make_pip(self, planned: PlannedLayer) -> Trace:
         wheels = cast("tuple[Wheel, ...]", planned.packages)
-        archives = fetch_all(wheels, self.world.store, self.world.sources)
+        archives = fetch_all(wheels, self.world.store.local, self.world.sources)
         entries = [
             entry
             for wheel, archive in zip(wheels, archives, strict=True)
@@ -64,29 +63,30 @@ class Workshop:
             return self._trace(planned, entries, warnings)
         assert self.lock, "a layer without a lock"
         interpreter = ensure_prefix(python_closure(self.lock), self.world) / "bin" / "python"
-        with self.world.store.scratch() as folder:
+        with self.world.store.local.scratch() as folder:
             compiled = compile_entries(entries, interpreter, folder)
             return self._trace(planned, [*entries, *compiled], warnings)
 
     def _trace(self, planned: PlannedLayer, entries: Iterable[Entry], warnings: tuple[str, ...]) -> Trace:
-        layer, listing = store_layer(entries, self.recipe.compression, self.world.store)
+        layer, listing = store_layer(entries, self.recipe.compression, self.world)
         folder = f"{planned.prefix.path.lstrip('/')}/etc/conda/activate.d/"
         outputs: dict[str, Json] = {
             "layer": layer_to_json(layer),
             "activates": any(line.startswith(folder) for line in listing.decode().splitlines()),
             "warnings": warnings,
         }
-        listed = Descriptor(LISTING, self.world.store.put_bytes(listing), len(listing))
-        return Trace(planned.key, planned.inputs, outputs, (layer.descriptor, listed))
+        listed = Descriptor(LISTING, self.world.store.local.put_bytes(listing), len(listing))
+        notes: dict[str, Json] = {"bytes": planned.size}
+        return Trace(planned.key, planned.inputs, outputs, (layer.descriptor, listed), notes)
 
 
-def store_layer(entries: Iterable[Entry], compression: str, store: DirectoryStore) -> tuple[Layer, bytes]:
+def store_layer(entries: Iterable[Entry], compression: str, world: World) -> tuple[Layer, bytes]:
     """Stream entries as a compressed tar into the store; returns the layer and its listing."""
     encoder = ENCODERS[compression]
     written: list[TarResult] = []
 
     def write(writer: HashingWriter) -> None:
-        written.append(LayerWriter(encoder(writer.write)).write_all(entries))
+        written.append(LayerWriter(encoder(writer.write), world.gate).write_all(entries))
 
-    digest, size = store.put(write)
+    digest, size = world.store.local.create(write)
     return Layer(Descriptor(encoder.media_type, digest, size), written[0].diff_id), written[0].listing

@@ -17,6 +17,7 @@ from ..cache.oci import CONFIG, MANIFEST, Manifest, Platform
 from ..cache.probe import Unknown, head_manifest
 from ..cache.reference import Reference
 from ..cache.store import Trace
+from ..cache.tiered import Wanted
 from ..errors import DefinitionError, RegistryError
 from .facts import BaseFacts
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..cache.digest import Digest
     from ..cache.directory import DirectoryStore
     from ..cache.registry import Repository
+    from ..cache.tiered import Tiers
     from ..config.definition import Environment
     from .world import World
 
@@ -90,7 +92,7 @@ def image_line(environment: Environment) -> Iterator[None]:
         raise
 
 
-def pin(image: str, platform: str, prefix: str, registries: Registries, store: DirectoryStore) -> PinnedBase:
+def pin(image: str, platform: str, prefix: str, registries: Registries, store: Tiers) -> PinnedBase:
     """Pin `image` for `platform`. Raises DefinitionError, RegistryError, Unreachable."""
     reference = Reference.parse(image)
     digest = reference.digest or registries.base(reference)
@@ -99,11 +101,12 @@ def pin(image: str, platform: str, prefix: str, registries: Registries, store: D
         raise DefinitionError("the base image does not exist", facts={"image": reference}, hint=hint)
     pinned = reference.at(digest)
     inputs = key_inputs(BASE, {"digest": str(digest), "platform": platform, "prefix": prefix})
-    trace = store.get(key_of_inputs(inputs), inputs)
-    if trace is None:
-        trace = _inspect(pinned, platform, prefix, registries.repository(pinned), store)
-        store.record(trace)
-    manifest, config = (store.read_small(blob) for blob in trace.blobs)
+
+    def inspect() -> Trace:
+        return _inspect(pinned, platform, prefix, registries.repository(pinned), store.local)
+
+    trace = store.obtain(Wanted(key_of_inputs(inputs), inputs, inspect)).trace
+    manifest, config = (store.local.read_small(blob) for blob in trace.blobs)
     facts = BaseFacts.from_json(trace.outputs)
     return PinnedBase(pinned, digest, Manifest.from_bytes(manifest, str(pinned)), json.loads(config), facts)
 

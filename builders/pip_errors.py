@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][\w.-]*)")
 _PROVIDED = re.compile(r"([\w.-]+)==([^\s,`]+?)[+.]conda\b")
-_UNKNOWN = re.compile(r"([\w.-]+) was not found in the (?:package registry|provided package locations)")
+UNKNOWN = re.compile(r"([\w.-]+) was not found in the (?:package registry|provided package locations)")
 _NO_WHEELS = re.compile(r"([\w.-]+)(?:==\S+)? has no (?:usable )?wheels( with a matching)?")
 _LOST_EXTRA = re.compile(r"package `([\w.-]+)==\S+?[+.]conda` does not have an extra named `([\w.-]+)`")
 _BAD_LINE = re.compile(r"\s-:(\d+):\d+")
@@ -73,10 +73,7 @@ def explain(message: str, request: PipRequest, conda: CondaInterface, target: Ta
         hint = "relax one side: the pip line, or the conda dependency"
         sentence = f"pip needs another version of what conda provides: {names}"
         return SolveError(sentence, facts=facts, hint=hint)
-    if refused := re.search(r"returned a (40[13])", message):
-        hint = "give credentials for the index"
-        return SolveError(f"the package index refused the request ({refused[1]})", facts=facts, hint=hint)
-    if unknown := _UNKNOWN.search(message):
+    if unknown := UNKNOWN.search(message):
         hint = f"correct the name{_line_of(unknown[1], request)}, or add the index that has it"
         return SolveError(f"no index has a package `{unknown[1]}`", facts=facts, hint=hint)
     if bare := _NO_WHEELS.search(message):

@@ -9,7 +9,6 @@ Wheels only, unless a package is in `allow_sdist`; such a one is built by uv for
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -23,9 +22,11 @@ from urllib.parse import unquote
 
 from ..cache.digest import Digest
 from ..errors import PackageError
+from .index_refusal import refusal
 from .lock import Target, Wheel
 from .pip_errors import explain, no_wheel, only_source, refuse_lost_extras
-from .sources import Sources, canonical_url, mirrored, redact
+from .sources import Sources, canonical_url, redact
+from .uv import uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +37,7 @@ _SOURCE = re.compile(
     r"(?:-e|--editable)\b|(?:.*@\s*)?(?:(?:git|hg|svn|bzr)\+|file:|[./~])|.*://.*\.(?:tar\.\w+|tgz|zip)\b"
 )
 _INDEX_OPTION = re.compile(r"(?:-i|--index-url)\b")
-INHERITED = re.compile(r"PATH|HOME|TMPDIR|LANG|SSL_CERT_(?:FILE|DIR)|(?:HTTPS?|ALL|NO)_PROXY", re.IGNORECASE)
+_INDEX_LINE = re.compile(r"(-i|--index-url|--extra-index-url)[\s=]*(\S+)")
 _UV_GLIBC = (17, 28, *range(31, 41))  # uv's --python-platform knows these manylinux levels
 
 
@@ -100,24 +101,25 @@ def _compile(
 ) -> dict[str, Any]:
     """uv's lock. A package may be taken from source only when no wheel led to a solution."""
     folder, cache_dir = folders
-    command = _command(request, conda, target, sources, folder)
+    command = _command(request, conda, target, folder)
+    environment = uv_environment(sources, cache_dir, str(folder))
     from_source: frozenset[str] = frozenset()
     while True:
         allowed = [option for name in sorted(from_source) for option in ("--no-binary", name)]
-        run = _uv([*command, *allowed], request, sources, cache_dir)
+        run = _uv([*command, *allowed], request, environment)
         message = redact(run.stderr.replace(str(folder), ""))
         if run.returncode == 0:
             refuse_lost_extras(message)
             return tomllib.loads((folder / "pylock.toml").read_text())
         more = {name for name in request.allow_sdist if f"Wheels are required for `{name}`" in message}
         if more <= from_source:
-            raise explain(message, request, conda, target)
+            raise refusal(message, _indexes(request, sources), sources) or explain(
+                message, request, conda, target
+            )
         from_source |= more
 
 
-def _command(
-    request: PipRequest, conda: CondaInterface, target: Target, sources: Sources, folder: Path
-) -> list[str]:
+def _command(request: PipRequest, conda: CondaInterface, target: Target, folder: Path) -> list[str]:
     from uv import find_uv_bin
 
     pins = [_write_stub(folder, name, version) for name, version in conda.dists]
@@ -126,8 +128,6 @@ def _command(
     level = max(known for known in _UV_GLIBC if known <= max(minor, _UV_GLIBC[0]))
     options = ["--refresh"] if request.refresh else []
     options += ["--prerelease", "allow"] if "--pre" in request.lines else []
-    for link in (str(folder), *sources.pip_find_links):
-        options += ["--find-links", link]
     return [
         find_uv_bin(), "pip", "compile", "-", "--constraints", str(folder / "conda.txt"),
         "--format", "pylock.toml", "--output-file", str(folder / "pylock.toml"), "--no-header", "--no-config",
@@ -139,18 +139,21 @@ def _command(
 
 
 def _uv(
-    command: list[str], request: PipRequest, sources: Sources, cache_dir: Path
+    command: list[str], request: PipRequest, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run uv with nothing of the user's that could change the result (UV_*, PIP_*, uv.toml)."""
-    environment = {name: value for name, value in os.environ.items() if INHERITED.fullmatch(name)}
-    environment |= {"UV_CACHE_DIR": str(cache_dir / "uv"), "UV_HTTP_RETRIES": str(sources.retries)}
-    if not any(_INDEX_OPTION.match(line) for line in request.lines):
-        # Not as an argument: everybody on this machine may read those, and a URL may hold a password.
-        environment["UV_DEFAULT_INDEX"] = mirrored(sources.pip_index, sources)
+    if any(_INDEX_OPTION.match(line) for line in request.lines):
+        environment = {name: value for name, value in environment.items() if name != "UV_DEFAULT_INDEX"}
     lines = "".join(f"{line}\n" for line in request.lines)
     return subprocess.run(
         command, input=lines, cwd=request.folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def _indexes(request: PipRequest, sources: Sources) -> list[str]:
+    """What uv asked, as far as the settings and the list itself tell."""
+    named = [match[2] for line in request.lines if (match := _INDEX_LINE.match(line.strip()))]
+    own = [] if any(_INDEX_OPTION.match(line) for line in request.lines) else [sources.pip_index]
+    return [*own, *named]
 
 
 def _write_stub(folder: Path, name: str, version: str) -> str:

@@ -34,11 +34,11 @@ def solve_wheels(environment: Environment, spec: CondaSpec, conda: Lock, world: 
     folder = environment.source.parent if environment.source else Path.cwd()
     refresh = world.policy.max_age == 0
     request = PipRequest(spec.pip, folder, world.allow_sdist, environment.lines, refresh)
-    memo = _recall(conda.conda, world.store)
+    memo = _recall(conda.conda, world.store.local)
     known = set(memo)
     client = connect(world.sources, world.cache_dir).client
     interface = conda_interface(conda.conda, client, memo)
-    _remember({sha256: memo[sha256] for sha256 in memo.keys() - known}, world.store)
+    _remember({sha256: memo[sha256] for sha256 in memo.keys() - known}, world.store.local)
     found = solve_pip(request, interface, conda.target, world.sources, world.cache_dir)
     wheels = [_as_wheel(each, conda, world) for each in found]
     return tuple(_with_sizes(wheels, world.sources))
@@ -62,7 +62,8 @@ def _recall(packages: Sequence[CondaPackage], store: DirectoryStore) -> dict[str
     memo: dict[str, list[str]] = {}
     for package in packages:
         inputs = _inputs(package.sha256.hex)
-        if trace := store.get(key_of_inputs(inputs), inputs):
+        trace = store.look(key_of_inputs(inputs), inputs)
+        if isinstance(trace, Trace):
             memo[package.sha256.hex] = cast("list[str]", trace.outputs["dists"])
     return memo
 

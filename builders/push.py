@@ -21,7 +21,8 @@ from typing import IO, TYPE_CHECKING, Self
 
 from ..cache.digest import Digest
 from ..cache.oci import INDEX_TYPES, MANIFEST, Descriptor, Layer, Manifest
-from ..cache.registry import Repository
+from ..cache.origins import mount
+from ..cache.registry import BLOB_GONE, Repository
 from ..cache.request import Refused
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 # More do not help: one upload fills a network, and SHA-256 in the registry fills its cores.
 _PARALLEL = 4
-# What registries say when a manifest points at a blob that they collected in the meantime.
-_BLOB_GONE = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class Uploader:
         try:
             self._put(data)
         except Refused as refusal:
-            if _BLOB_GONE.isdisjoint(refusal.codes):
+            if BLOB_GONE.isdisjoint(refusal.codes):
                 raise
             self._bring_again(image, refusal)
             self._put(data)
@@ -177,8 +176,7 @@ class Uploader:
 
     def _send_own(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         """Mount what another repository of the registry is known to hold, else send it."""
-        known = self._origins.find(blob.digest) if self._origins else None
-        if known and known != self._to.repository and self._target.mount(blob.digest, known):
+        if mount(self._target, blob, self._origins):
             return Outcome.MOUNTED
         return self._send(blob, open_blob)
 
@@ -187,7 +185,8 @@ class Uploader:
         return Outcome.UPLOADED
 
     def _bring(self, blob: Descriptor, base: Reference) -> Outcome:
-        if base.registry == self._to.registry and self._target.mount(blob.digest, base.repository):
+        here = base.registry == self._to.registry
+        if here and mount(self._target, blob, self._origins, base.repository):
             return Outcome.MOUNTED
         source = Repository.of(self._transport, base)
         return self._send(blob, partial(source.open_blob, blob.digest))

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 from ..cache.digest import Json, Key, key_inputs, key_of_inputs
 from ..cache.oci import Manifest
 from ..cache.store import Trace, layer_from_json
-from ..config.canonical import definition_inputs
-from .results import HIT, ImageResult, LayerResult
+from .results import ImageResult, LayerResult, hit
 from .sources import public_place, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..config.definition import Definition
     from .pin import PinnedBase
     from .recipe import Recipe
     from .world import World
@@ -38,15 +36,15 @@ class Recalled:
 
 
 def environment_inputs(
-    definition: Definition, base: PinnedBase, world: World, recipe: Recipe
+    definition: Mapping[str, Json], base: PinnedBase, world: World, recipe: Recipe
 ) -> Mapping[str, Json]:
-    """Everything that resolving and planning look at, beside the world itself."""
+    """Everything that resolving and planning look at beside the world itself; `definition` is canonical."""
     sources = asdict(world.sources)
     del sources["mirrors"], sources["retries"]  # where and how patiently bytes are fetched decides none
     sources["pip_index"] = public_url(world.sources.pip_index)
     sources["pip_find_links"] = [public_place(place) for place in world.sources.pip_find_links]
     inputs: dict[str, Json] = {
-        "definition": definition_inputs(definition),
+        "definition": definition,
         "base": str(base.digest),
         "target": {"platform": world.platform, "cuda": world.cuda},
         "sources": sources,
@@ -58,11 +56,13 @@ def environment_inputs(
 
 def recall(inputs: Mapping[str, Json], base: PinnedBase, world: World) -> ImageResult | None:
     """The image that was made of `inputs`, if the policy lets its solves serve and all its blobs are here."""
-    trace = world.store.get(key_of_inputs(inputs), inputs)
-    if trace is None or not world.policy.serves(trace):
+    found = world.store.find(key_of_inputs(inputs), inputs, world.policy.serves)
+    if found is None:
         return None
-    manifest = Manifest.from_bytes(world.store.read_small(trace.blobs[0]), str(world.store))
-    layers = tuple(map(_layer, cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])))
+    trace, store = found.trace, world.store.local
+    manifest = Manifest.from_bytes(store.read_small(trace.blobs[0]), str(store))
+    described = cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])
+    layers = tuple(_layer(each, hit(found.tier)) for each in described)
     return ImageResult(Key(str(trace.outputs["key"])), base, manifest, trace.blobs, layers)
 
 
@@ -76,7 +76,7 @@ def remember(inputs: Mapping[str, Json], image: ImageResult, solved_at: int, wor
     world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, image.blobs))
 
 
-def _layer(data: Mapping[str, Any]) -> LayerResult:
+def _layer(data: Mapping[str, Any], outcome: str) -> LayerResult:
     recalled = Recalled(data["step"], Key(data["key"]), data["title"], tuple(data["packages"]))
     found = {"mediaType": data["media_type"], "diffId": data["diff_id"]}
-    return LayerResult(recalled, layer_from_json({**data, **found}), HIT, 0.0)
+    return LayerResult(recalled, layer_from_json({**data, **found}), outcome, 0.0)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..cache.digest import Json, key_inputs, key_of_inputs
-from ..cache.directory import store_errors
+from ..cache.files import store_errors
 from ..cache.oci import Descriptor
 from ..cache.store import Trace
+from ..cache.tiered import Wanted
 from ..config.canonical import spec_inputs
 from ..errors import DefinitionError
 from .lock import Lock, Target
@@ -158,24 +159,24 @@ def pip_inputs(spec: CondaSpec, conda: Lock, world: World) -> Mapping[str, Json]
 def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -> tuple[Lock, int]:
     """The lock that answers `inputs`, and when it was made."""
     key = key_of_inputs(inputs)
-    trace = world.store.get(key, inputs)
-    if trace is None or not world.policy.serves(trace):
+
+    def make() -> Trace:
         if world.policy.max_age == 0:
             connect.cache_clear()  # a gateway never reads a channel twice
-        with store_errors(world.store.root), world.store.temporary():
+        with store_errors(world.store.local.root), world.store.local.temporary():
             pass  # solvers would call a store that is full or read-only the channel's or the index's fault
-        trace = _record(inputs, ask(), world)
-    return Lock.from_bytes(world.store.read_small(trace.blobs[0])), made_at(trace)
+        return _solved(inputs, ask(), world)
+
+    trace = world.store.obtain(Wanted(key, inputs, make, world.policy.serves)).trace
+    return Lock.from_bytes(world.store.local.read_small(trace.blobs[0])), made_at(trace)
 
 
-def _record(inputs: Mapping[str, Json], lock: Lock, world: World) -> Trace:
+def _solved(inputs: Mapping[str, Json], lock: Lock, world: World) -> Trace:
     """Wheels built here exist nowhere else: a trace that has lost one is none, and they are built again."""
     own = [Descriptor(WHEEL_MEDIA_TYPE, wheel.sha256, wheel.size) for wheel in lock.pip if wheel.built]
-    blobs = (world.store.keep(lock.to_bytes(), LOCK_MEDIA_TYPE), *own)
+    blobs = (world.store.local.keep(lock.to_bytes(), LOCK_MEDIA_TYPE), *own)
     outputs: dict[str, Json] = {"at": int(time.time()), "solver": _solver()}
-    trace = Trace(key_of_inputs(inputs), inputs, outputs, blobs)
-    world.store.record(trace)
-    return trace
+    return Trace(key_of_inputs(inputs), inputs, outputs, blobs)
 
 
 def _solver() -> str:

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
         def contents(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-HIT = "hit-local"
 BUILT = "built"
+
+
+def hit(tier: str) -> str:
+    """The outcome of a layer that was found in `tier`."""
+    return f"hit-{tier}"
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 from ..cache.digest import CHUNK, Digest, key_inputs, key_of_inputs
 from ..cache.oci import Descriptor
 from ..cache.store import Trace
+from ..cache.tiered import Wanted
 from ..errors import PackageError, PrebakeError, SolveError, Unreachable
 from .entry import FIXED_MTIME
 from .fetch import fetch
 from .local import ensure_prefix
 from .lock import Wheel, python_closure
-from .pip_solve import INHERITED
-from .sources import NO_ANSWER, mirrored, redact
+from .sources import NO_ANSWER, redact
+from .uv import uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,10 +48,9 @@ def build_wheel(sdist: Sdist, conda: Lock, world: World) -> Wheel:
         raise SolveError("a pip list needs a python", hint="add `python` to the conda dependencies")
     inputs = _inputs(sdist, python, world)
     key = key_of_inputs(inputs)
-    trace = world.store.get(key, inputs)
-    if trace is None:
-        trace = Trace(key, inputs, *_build(sdist, conda, world))
-        world.store.record(trace)
+    trace = world.store.obtain(
+        Wanted(key, inputs, lambda: Trace(key, inputs, *_build(sdist, conda, world)))
+    ).trace
     blob = trace.blobs[0]
     url = f"{sdist.url}/{trace.outputs['file_name']}"
     return Wheel(sdist.name, sdist.version, url, blob.digest, blob.size, built=True)
@@ -63,9 +63,9 @@ def _inputs(sdist: Sdist, python: CondaPackage, world: World) -> Mapping[str, Js
 
 
 def _build(sdist: Sdist, conda: Lock, world: World) -> tuple[dict[str, Json], tuple[Descriptor, ...]]:
-    archive = fetch(sdist, world.store, world.sources)
+    archive = fetch(sdist, world.store.local, world.sources)
     interpreter = ensure_prefix(python_closure(conda), world) / "bin" / "python"
-    with world.store.scratch() as folder:
+    with world.store.local.scratch() as folder:
         source = folder / sdist.url.rsplit("/", 1)[-1]
         os.link(archive, source)  # uv goes by the file's name, and a blob is named by digest
         wheel = _run_uv(source, interpreter, sdist, world)
@@ -79,11 +79,9 @@ def _run_uv(source: Path, interpreter: Path, sdist: Sdist, world: World) -> Path
     from uv import find_uv_bin
 
     made = source.parent / "made"
-    links = [option for link in world.sources.pip_find_links for option in ("--find-links", link)]
     command = [
         find_uv_bin(), "build", str(source), "--wheel", "--out-dir", str(made), "--no-create-gitignore",
         "--python", str(interpreter), "--no-python-downloads", "--no-config", "--color", "never",
-        "--default-index", mirrored(world.sources.pip_index, world.sources), *links,
     ]  # fmt: skip
     run = subprocess.run(
         command, env=_environment(interpreter, world), capture_output=True, text=True, check=False
@@ -95,15 +93,10 @@ def _run_uv(source: Path, interpreter: Path, sdist: Sdist, world: World) -> Path
 
 
 def _environment(interpreter: Path, world: World) -> dict[str, str]:
-    """Nothing of the user's that could change the result (UV_*, PIP_*), and fixed times in the wheel."""
-    inherited = {name: value for name, value in os.environ.items() if INHERITED.fullmatch(name)}
-    path = f"{interpreter.parent}:{inherited.get('PATH', os.defpath)}"
-    return inherited | {
-        "PATH": path,
-        "SOURCE_DATE_EPOCH": str(FIXED_MTIME),
-        "UV_CACHE_DIR": str(world.cache_dir / "uv"),
-        "UV_HTTP_RETRIES": str(world.sources.retries),
-    }
+    """As for any uv, with the environment's python first and fixed times in the wheel."""
+    environment = uv_environment(world.sources, world.cache_dir)
+    path = f"{interpreter.parent}:{environment.get('PATH', os.defpath)}"
+    return environment | {"PATH": path, "SOURCE_DATE_EPOCH": str(FIXED_MTIME)}
 
 
 def _failure(sdist: Sdist, log: str) -> PrebakeError:
@@ -120,4 +113,4 @@ def _failure(sdist: Sdist, log: str) -> PrebakeError:
 
 def _keep(wheel: Path, world: World) -> tuple[Digest, int]:
     with wheel.open("rb") as stream:
-        return world.store.put(lambda writer: shutil.copyfileobj(stream, writer, CHUNK))
+        return world.store.local.create(lambda writer: shutil.copyfileobj(stream, writer, CHUNK))

@@ -1,7 +1,7 @@
 """Where packages come from: channels and indexes by their canonical URLs, and the mirrors that serve them.
 
-Locks hold canonical, public URLs only, so that a lock made behind one mirror serves everywhere. Credentials
-for a channel come from netrc or rattler's own store; those in an index's URL reach the wire and nothing else.
+Locks hold canonical, public URLs only, so that a lock made behind one mirror serves everywhere. Who asks a
+server is found by `logins.py`; credentials reach the wire and nothing else.
 
     sources = Sources(mirrors=(("https://conda.anaconda.org/conda-forge", "http://mirror.example/cf"),))
     channel_url("conda-forge", sources)     # https://conda.anaconda.org/conda-forge
@@ -10,7 +10,7 @@ for a channel come from netrc or rattler's own store; those in an index's URL re
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rattler import Channel, Gateway, MultiSource
     from rattler.networking import Client
 
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
-_TOKEN = re.compile(r"/t/[^/\s]+(?=/)")  # anaconda.org's private channels
+_USER_INFO = re.compile(r"(?<=://)[^/\s]+@")  # up to the last @: a password may hold one
+_TOKEN = re.compile(r"/t/([^/\s]+)(?=/)")  # anaconda.org's private channels
 CHANNEL_SPEC = re.compile(r"(?P<channel>[^\s\[\]'\"]+)::(?P<rest>.+)")
 _SUBDIR = re.compile(r"/(?:linux-64|linux-aarch64|noarch)$")
 _STATUS = re.compile(r"HTTP status client error \((\d{3})")
@@ -34,7 +34,7 @@ NO_ANSWER = re.compile(
     r"error sending request|HTTP status server error|\(429|timed? ?out|Request failed after|connection",
     re.IGNORECASE,
 )
-_SECRET_FIELD = re.compile(r"(?i)([?&](?:sig|token|access_token|key|password|signature)=)[^&\s\"'`)]+")
+_SECRET_FIELD = re.compile(r"(?i)([?&](?:sig|token|access_token|key|password|signature)=)([^&\s\"'`)]+)")
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,16 @@ class Sources:
     """Where a solve may look; the same for every environment of a workspace.
 
     `mirrors` are (canonical prefix, mirror URL); the first that fits is taken. `default_channels` serve a
-    definition that names none, `defaults` is what conda's channel of that name means.
+    definition that names none, `defaults` is what conda's channel of that name means. URLs are as given in
+    the settings, with credentials, so they are not shown.
     """
 
-    mirrors: tuple[tuple[str, str], ...] = ()
+    mirrors: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     channel_alias: str = "https://conda.anaconda.org"
-    default_channels: tuple[str, ...] = ("conda-forge",)
+    default_channels: tuple[str, ...] = field(default=("conda-forge",), repr=False)
     defaults: tuple[str, ...] = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
-    pip_index: str = "https://pypi.org/simple"
-    pip_find_links: tuple[str, ...] = ()
+    pip_index: str = field(default="https://pypi.org/simple", repr=False)
+    pip_find_links: tuple[str, ...] = field(default=(), repr=False)
     retries: int = 3
 
 
@@ -77,6 +78,7 @@ def connect(sources: Sources, cache_dir: Path) -> Connection:
 def make_client(sources: Sources) -> Client:
     """A client with the whole stack: rattler adds none of these to a hand-made one."""
     from rattler.networking import (
+        AddHeadersMiddleware,
         AuthenticationMiddleware,
         Client,
         GCSMiddleware,
@@ -86,17 +88,21 @@ def make_client(sources: Sources) -> Client:
         S3Middleware,
     )
 
+    from .logins import headers_for
+
     mirrors: dict[str, list[str]] = {}
-    for canonical, mirror in sources.mirrors:
-        mirrors.setdefault(canonical.rstrip("/"), []).append(mirror.rstrip("/"))
-    stack = [AuthenticationMiddleware(), OciMiddleware(), GCSMiddleware(), S3Middleware()]
+    for canonical, mirror in moves(sources):
+        mirrors.setdefault(canonical.rstrip("/"), []).append(without_user(mirror).rstrip("/"))
+    # Rattler drops a mirror's user info, and leaves an Authorization header alone that is there already.
+    logins = AddHeadersMiddleware(lambda host, path: headers_for(host, path, sources))
+    stack = [logins, AuthenticationMiddleware(), OciMiddleware(), GCSMiddleware(), S3Middleware()]
     return Client([MirrorMiddleware(mirrors), RetryMiddleware(sources.retries), *stack])
 
 
 def channel_url(name: str, sources: Sources) -> str:
-    """Canonical URL of a channel given by name, URL or absolute path; no slash at its end."""
+    """Canonical, public URL of a channel given by name, URL or absolute path; no slash at its end."""
     if "://" in name:
-        return name.rstrip("/")
+        return public_url(name).rstrip("/")
     if name.startswith("/"):
         return Path(name).as_uri()
     return f"{sources.channel_alias.rstrip('/')}/{name.strip('/')}"
@@ -104,7 +110,8 @@ def channel_url(name: str, sources: Sources) -> str:
 
 def channels_of(channels: Iterable[str], specs: Iterable[str], sources: Sources) -> tuple[str, ...]:
     """Channels by priority: those listed, then those named only in a `channel::spec`, as conda does."""
-    listed = [name for name in channels if name != "nodefaults"] or list(sources.default_channels)
+    listed = [name for name in channels if name != "nodefaults"]
+    listed = listed or [public_place(name) for name in sources.default_channels]
     matches = (CHANNEL_SPEC.fullmatch(text.strip()) for text in specs)
     named = [_SUBDIR.sub("", match["channel"]) for match in matches if match]
     unique: dict[str, str] = {}
@@ -126,12 +133,18 @@ def rattler_channels(names: Iterable[str], sources: Sources) -> list[Channel | M
 
 def mirrored(url: str, sources: Sources) -> str:
     """Where to fetch a canonical URL from; may carry a mirror's credentials."""
-    return _moved(url, sources.mirrors)
+    return _moved(url, moves(sources))
+
+
+def moves(sources: Sources) -> tuple[tuple[str, str], ...]:
+    """Canonical prefixes and what serves them: the mirrors, and default channels given with credentials."""
+    channels = ((public_place(name), name) for name in sources.default_channels if "://" in name)
+    return (*sources.mirrors, *(pair for pair in channels if pair[0] != pair[1]))
 
 
 def canonical_url(url: str, sources: Sources) -> str:
     """The canonical, public form of a URL that a mirror gave."""
-    back = tuple((public_url(mirror), canonical) for canonical, mirror in sources.mirrors)
+    back = tuple((public_url(mirror), canonical) for canonical, mirror in moves(sources))
     return _moved(public_url(url), back)
 
 
@@ -144,6 +157,29 @@ def public_url(url: str) -> str:
 def public_place(place: str) -> str:
     """The same for what may be a folder as well."""
     return public_url(place) if "://" in place else place
+
+
+def without_user(url: str) -> str:
+    """The URL without its user info."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def url_tokens(url: str) -> list[str]:
+    """What is secret in a URL besides its user info."""
+    return [*_TOKEN.findall(urlsplit(url).path), *(match[2] for match in _SECRET_FIELD.finditer(url))]
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two URLs agree on scheme, host and port, which is how far credentials may go."""
+    first, second = (urlsplit(without_user(url)) for url in (one, other))
+    return (first.scheme, first.netloc) == (second.scheme, second.netloc)
+
+
+def login_hint(url: str) -> str:
+    """Where credentials for the server of `url` belong."""
+    host = urlsplit(url).hostname or "its host"
+    return f"put valid credentials for {host} into ~/.netrc, rattler's auth file or the URL in the settings"
 
 
 def redact(text: str) -> str:
@@ -160,12 +196,18 @@ def channel_error(reason: str, channels: Sequence[str], sources: Sources) -> Pre
         hint = "correct its name or URL under `channels:`"
         return SolveError("the channel does not exist", facts=facts, hint=hint)
     if status and status[1] != "429":
-        hint = "give credentials for its host"
+        hint = login_hint(_asked(reason)) if status[1] in ("401", "403", "407") else ""
         return SolveError("the channel refused the request", facts=facts, hint=hint)
     if NO_ANSWER.search(reason):
         hint = "try again, or name a mirror of it"
         return Unreachable("the channel does not answer", facts=facts, hint=hint)
     return PackageError("the channel's package list cannot be read", facts=facts, hint="tell its owner")
+
+
+def _asked(reason: str) -> str:
+    """The URL an error text of rattler names."""
+    match = re.search(r"for url \((\S+)\)", reason)
+    return match[1] if match else ""
 
 
 def _channel_in(reason: str, channels: Sequence[str], sources: Sources) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from .gate import Gate
+
 # Below this a spliced member's header and the flush it forces cost more than compressing afresh.
 SPLICE_FROM = 64 << 10
 
@@ -36,7 +38,8 @@ class TarResult:
 class LayerWriter:
     """Writes entries, sorted by path, as a tar through an encoder."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, gate: Gate | None = None) -> None:
+        self._gate = gate
         self._encoder = encoder
         self._hasher = Hasher()
         self._folders: set[str] = set()
@@ -69,6 +72,9 @@ class LayerWriter:
 
     def _write_entry(self, entry: Entry) -> None:
         content = entry.content
+        if self._gate:
+            target = content.target if isinstance(content, Symlink) else ""
+            self._gate.check(f"{entry.path}\0{target}".encode(), entry.path)
         if isinstance(content, Symlink):
             self._write(header(entry.path, b"2", entry.mode, 0, entry.mtime, content.target))
             mark = _mark(entry)
@@ -84,16 +90,21 @@ class LayerWriter:
 
     def _write_content(self, entry: Entry, content: bytes | Path | ZipMember) -> str:
         if isinstance(content, ZipMember) and content.method == DEFLATED and entry.size >= SPLICE_FROM:
-            return self._splice(content, entry.size)
+            return self._splice(entry, content)
         hasher = xxhash.xxh3_64()
-        for chunk in _chunks(content, entry.size):
+        for chunk in self._scanned(entry, _chunks(content, entry.size)):
             hasher.update(chunk)
             self._write(chunk)
         return hasher.hexdigest()
 
-    def _splice(self, member: ZipMember, size: int) -> str:
+    def _scanned(self, entry: Entry, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        if self._gate is None:
+            return chunks
+        return self._gate.scanned(entry.path, chunks)
+
+    def _splice(self, entry: Entry, member: ZipMember) -> str:
         hasher = xxhash.xxh3_64()
-        for chunk in self._encoder.splice(member, size):
+        for chunk in self._scanned(entry, self._encoder.splice(member, entry.size)):
             hasher.update(chunk)
             self._hasher.update(chunk)
         return hasher.hexdigest()

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ..cache.directory import DirectoryStore
     from ..cache.store import Trace
+    from ..cache.tiered import Tiers
+    from .gate import Gate
     from .pin import Registries
     from .sources import Sources
 
@@ -53,18 +54,19 @@ def made_at(trace: Trace) -> int:
 
 @dataclass(frozen=True)
 class World:
-    """What resolving may ask: registries, channels and indexes, the local store, and by which policy."""
+    """What resolving may ask: registries, channels and indexes, the tiers, and by which policy."""
 
-    store: DirectoryStore
+    store: Tiers
     registries: Registries
     sources: Sources
     policy: Policy = Policy()
     platform: str = "linux-64"
     cuda: str | None = None
     allow_sdist: frozenset[str] = frozenset()
+    gate: Gate | None = None
     report: Callable[[str], None] = field(default=lambda message: None, compare=False)
 
     @property
     def cache_dir(self) -> Path:
         """Where rattler and uv keep what they fetched."""
-        return self.store.root / "cache"
+        return self.store.local.root / "cache"

@@ -126,7 +126,7 @@ Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 def canonical(value: Json) -> bytes:
     """Canonical JSON: sorted keys, no white space, UTF-8, NFC strings, no floats.
 
-    Raises TypeError for a float: its text differs between writers.
+    Raises TypeError for a float, whose text differs between writers, and for names that are one in NFC.
     """
     text = json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
@@ -136,7 +136,10 @@ def _normal(value: Json) -> Json:
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, dict):
-        return {str(_normal(name)): _normal(item) for name, item in value.items()}
+        normal = {str(_normal(name)): _normal(item) for name, item in value.items()}
+        if len(normal) != len(value):
+            raise TypeError(f"two names of {sorted(value)} are one in NFC")
+        return normal
     if isinstance(value, list | tuple):
         return [_normal(item) for item in value]
     if value is None or isinstance(value, int):

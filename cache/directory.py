@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import time
 from pathlib import Path
@@ -26,10 +25,11 @@ from typing import IO, TYPE_CHECKING
 
 import xxhash
 
-from ..errors import IntegrityError, StoreError
-from .digest import Digest, Json, Key, canonical, digest_stream
+from ..errors import IntegrityError
+from .digest import CHUNK, Digest, Json, Key, canonical, digest_stream
+from .files import replacing, store_errors
 from .oci import Descriptor
-from .store import BlobNotFound, HashingWriter, Trace
+from .store import BlobNotFound, HashingWriter, Miss, Reason, Trace, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,47 +40,15 @@ _EMPTY_INDEX = b'{"manifests":[],"schemaVersion":2}'
 _LEFTOVER_SECONDS = 86_400
 
 
-@contextlib.contextmanager
-def store_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError into what the user can act on: no space, no permission, read-only."""
+def _touch(path: Path) -> None:
+    """Mark as used now. Raises FileNotFoundError if it was pruned; other users' files stay as they are."""
     try:
-        yield
+        os.utime(path)
+    except PermissionError:
+        return
     except OSError as error:
-        raise store_error(error, path) from error
-
-
-_HINTS = {
-    errno.ENOSPC: "free some space or point the store elsewhere; nothing half-written was kept",
-    errno.EDQUOT: "the disk quota is used up; nothing half-written was kept",
-    errno.EACCES: "give this user write permission or point the store elsewhere",
-    errno.EROFS: "the file system is read-only; point the store elsewhere",
-    errno.ENOENT: "something removed files while it was in use: try again",
-    errno.ENOTDIR: "a file stands where a folder is needed: point the store elsewhere",
-}
-
-
-def store_error(error: OSError, path: Path) -> StoreError:
-    """What the user can do about an OSError below `path`."""
-    facts: dict[str, object] = {"folder": path} | ({"file": error.filename} if error.filename else {})
-    facts["reason"] = error.strerror or str(error)
-    return StoreError("the folder cannot be used", facts=facts, hint=_HINTS.get(error.errno or 0, ""))
-
-
-@contextlib.contextmanager
-def replacing(target: Path, tmp: Path) -> Iterator[IO[bytes]]:
-    """A file that takes `target`'s name when the block ends well and vanishes when it does not."""
-    from tempfile import mkstemp  # with shutil 7 ms, and a hit writes nothing
-
-    descriptor, name = mkstemp(dir=tmp)
-    try:
-        with os.fdopen(descriptor, "wb", buffering=1 << 20) as stream:
-            yield stream
-        Path(name).chmod(0o644)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        if error.errno != errno.EROFS:
+            raise
 
 
 def _remove(path: Path) -> None:
@@ -98,13 +66,13 @@ class DirectoryStore:
         self._blobs = root / "blobs" / "sha256"
         self._traces = root / "traces"
         with store_errors(root):
-            self._create()
+            self._make_folders()
             self._sweep()
 
     def __str__(self) -> str:
         return f"store {self.root}"
 
-    def _create(self) -> None:
+    def _make_folders(self) -> None:
         if (self.root / "oci-layout").exists():
             return
         for folder in (self.tmp, self._blobs, self._traces):
@@ -140,37 +108,54 @@ class DirectoryStore:
             raise IntegrityError("a blob is corrupt", facts={"digest": digest, "store": self})
         return data
 
-    def put(self, write: Callable[[HashingWriter], object]) -> tuple[Digest, int]:
+    def create(self, write: Callable[[HashingWriter], object]) -> tuple[Digest, int]:
         """Store what `write` writes; all or nothing, idempotent. Returns digest and size in bytes."""
-        return self._put(write, lambda _: None)
+        return self._create(write, lambda digest, size: None)
+
+    def put(self, blob: Descriptor, open_blob: Callable[[], IO[bytes]]) -> None:
+        """Store the blob that `open_blob` streams. Raises IntegrityError if it is another; stores nothing."""
+
+        def copy(writer: HashingWriter) -> None:
+            with contextlib.closing(open_blob()) as stream:
+                while chunk := stream.read(CHUNK):
+                    writer.write(chunk)
+
+        def check(found: Digest, size: int) -> None:
+            if (found, size) != (blob.digest, blob.size):
+                expected = f"{blob.digest}, {blob.size} bytes"
+                facts = {"expected": expected, "found": f"{found}, {size} bytes", "store": self}
+                raise IntegrityError("a blob's bytes are not what its digest says", facts=facts)
+
+        if self.missing([blob]):
+            self._create(copy, check)
 
     def put_expected(
         self, expected: Digest, write: Callable[[HashingWriter], object], wrong: Callable[[Digest], Exception]
     ) -> None:
         """Store what `write` writes if its digest is `expected`; else raise `wrong(found)`, store nothing."""
 
-        def check(found: Digest) -> None:
+        def check(found: Digest, size: int) -> None:
             if found != expected:
                 raise wrong(found)
 
-        self._put(write, check)
+        self._create(write, check)
 
-    def _put(
-        self, write: Callable[[HashingWriter], object], check: Callable[[Digest], None]
+    def _create(
+        self, write: Callable[[HashingWriter], object], check: Callable[[Digest, int], None]
     ) -> tuple[Digest, int]:
         with store_errors(self.root), self.temporary() as draft:
             with draft.open("wb", buffering=1 << 20) as stream:
                 writer = HashingWriter(stream)
                 write(writer)
             digest = writer.hasher.digest()
-            check(digest)
+            check(digest, writer.hasher.size)
             draft.chmod(0o644)
             draft.replace(self.path(digest))
         return digest, writer.hasher.size
 
     def put_bytes(self, data: bytes) -> Digest:
         """Store bytes in memory."""
-        return self.put(lambda writer: writer.write(data))[0]
+        return self.create(lambda writer: writer.write(data))[0]
 
     def keep(self, data: bytes, media_type: str) -> Descriptor:
         """Store a small blob; its descriptor carries a checksum that `read_small` can do with."""
@@ -241,33 +226,17 @@ class DirectoryStore:
     def _trace_path(self, key: Key) -> Path:
         return self._traces / key.hex[:2] / f"{key.hex}.json"
 
-    def get(self, key: Key, inputs: Mapping[str, Json]) -> Trace | None:
-        """The trace of `key`, if it was made from `inputs` and its blobs are here; else None."""
+    def look(self, key: Key, inputs: Mapping[str, Json]) -> Trace | Miss:
+        """The trace of `key`, if it was made from `inputs`; being found counts as being used."""
+        path = self._trace_path(key)
         try:
-            raw = json.loads(self._trace_path(key).read_bytes())
-            blobs = tuple(Descriptor.from_json(blob) for blob in raw["blobs"])
-            trace = Trace(key, raw["inputs"], raw["outputs"], blobs)
-        except (FileNotFoundError, ValueError, KeyError, TypeError, IntegrityError):
-            return None  # never written, or cut short by a power failure: built again either way
-        if canonical(trace.inputs) != canonical(inputs) or self.missing(trace.blobs):
-            return None
-        return trace
-
-    def why_missing(self, key: Key, inputs: Mapping[str, Json]) -> str:
-        """Why `get` finds nothing, for people."""
-        try:
-            recorded = json.loads(self._trace_path(key).read_bytes())["inputs"]
+            data = path.read_bytes()
+            _touch(path)
         except FileNotFoundError:
-            return "never built here"
-        except (ValueError, KeyError, TypeError):
-            return "its trace is damaged"
-        if canonical(recorded) != canonical(inputs):
-            return "its key is taken by other inputs"
-        return "its blobs are gone"
+            return Miss(Reason.NEVER)
+        return read_trace(key, data, inputs)
 
     def record(self, trace: Trace) -> None:
         """Write a trace whose blobs are stored already."""
-        blobs = [blob.to_json() for blob in trace.blobs]
-        data: Json = {"inputs": trace.inputs, "outputs": trace.outputs, "blobs": blobs}
         with store_errors(self.root), replacing(self._trace_path(trace.key), self.tmp) as stream:
-            stream.write(canonical(data))
+            stream.write(canonical(trace.to_json()))

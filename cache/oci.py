@@ -26,6 +26,7 @@ DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 MANIFEST_TYPES = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX)
 INDEX_TYPES = (INDEX, DOCKER_INDEX)
+LAYER_TYPES = (LAYER_GZIP, LAYER_ZSTD, DOCKER_LAYER)
 
 _FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 # Docker's schema 2 and OCI differ in names alone; an OCI manifest lists OCI types.

@@ -1,43 +1,108 @@
-"""Which repository of a registry is known to hold a blob: the next one there mounts it (`pushed/1`).
+"""Which repository of a registry is known to hold a blob, so that the next one there mounts it (`pushed/1`),
+and whether that registry mounts at all (`mounts/1`); both are kept in the local store.
 
-Only a hint: a registry that has lost the blob since refuses the mount, and the blob is sent.
+Only hints: a registry that has lost the blob since refuses the mount, and the blob is sent.
 """
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .digest import Json, key_inputs, key_of_inputs
+from .registry import Mount
+from .request import Refused
 from .store import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .digest import Digest
-    from .directory import DirectoryStore
+    from .oci import Descriptor
+    from .registry import Repository
+    from .store import TraceStore
 
 PUSHED = "pushed/1"
+MOUNTS = "mounts/1"
+BELIEVED_SECONDS = 7 * 86_400
 
 
 class Origins:
-    """Repositories by blob, for one registry, kept in the local store."""
+    """Repositories by blob, for one registry, and what it makes of mounts.
 
-    def __init__(self, store: DirectoryStore, registry: str) -> None:
+    `tier` is a tier's repository there, if one is: likely to hold what nothing is known of.
+    """
+
+    def __init__(
+        self,
+        store: TraceStore,
+        registry: str,
+        tier: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
         self._registry = registry
+        self._tier = tier
+        self._clock = clock
 
     def find(self, digest: Digest) -> str | None:
-        """A repository that was seen to hold the blob."""
-        inputs = self._inputs(digest)
-        trace = self._store.get(key_of_inputs(inputs), inputs)
-        return str(trace.outputs["repository"]) if trace else None
+        """A repository that was seen to hold the blob, or is likely to."""
+        found = self._recall(self._blob(digest))
+        return str(found["repository"]) if found else self._tier
 
     def remember(self, digests: Iterable[Digest], repository: str) -> None:
         """The blobs are in `repository` now; the first that was known stays known."""
         for digest in digests:
-            if self.find(digest) is None:
-                inputs = self._inputs(digest)
-                self._store.record(Trace(key_of_inputs(inputs), inputs, {"repository": repository}))
+            if self._recall(self._blob(digest)) is None:
+                self._record(self._blob(digest), {"repository": repository})
 
-    def _inputs(self, digest: Digest) -> Mapping[str, Json]:
+    def mounts(self) -> bool | None:
+        """Whether the registry was seen to mount in the last days; None if nobody tried."""
+        found = self._recall(self._mounting())
+        if found is None or self._clock() - int(str(found["at"])) > BELIEVED_SECONDS:
+            return None
+        return bool(found["mounts"])
+
+    def learn(self, mounts: bool) -> None:
+        """The registry was seen to mount, or to decline what it could have mounted."""
+        if self.mounts() is not mounts:
+            self._record(self._mounting(), {"mounts": mounts, "at": int(self._clock())})
+
+    def _recall(self, inputs: Mapping[str, Json]) -> Mapping[str, Json] | None:
+        found = self._store.look(key_of_inputs(inputs), inputs)
+        return found.outputs if isinstance(found, Trace) else None
+
+    def _record(self, inputs: Mapping[str, Json], outputs: Mapping[str, Json]) -> None:
+        self._store.record(Trace(key_of_inputs(inputs), inputs, outputs))
+
+    def _blob(self, digest: Digest) -> Mapping[str, Json]:
         return key_inputs(PUSHED, {"registry": self._registry, "digest": str(digest)})
+
+    def _mounting(self) -> Mapping[str, Json]:
+        return key_inputs(MOUNTS, {"registry": self._registry})
+
+
+def mount(target: Repository, blob: Descriptor, origins: Origins | None, source: str | None = None) -> bool:
+    """Take a blob over from `source`, or else where `origins` knows it to be; False if it has to be sent.
+
+    `source` is a repository of the same registry. A registry may decline any mount (distribution spec,
+    "Mounting a blob from another repository"); one that declines a blob which `source` still holds is not
+    asked again for a week.
+    """
+    source = source or (origins.find(blob.digest) if origins else None)
+    if not source or source == target.name or (origins and origins.mounts() is False):
+        return False
+    answer = target.mount(blob.digest, source)
+    if origins and answer:
+        origins.learn(True)
+    elif origins and answer is Mount.DECLINED and _readable(replace(target, name=source), blob):
+        origins.learn(False)
+    return bool(answer)
+
+
+def _readable(repository: Repository, blob: Descriptor) -> bool:
+    with suppress(Refused):  # whoever may not read there was right to be declined
+        return repository.has_blob(blob)
+    return False

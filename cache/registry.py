@@ -8,11 +8,13 @@ registry is given the digest on the way out. A miss is `None` or `False`; all el
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from ..errors import IntegrityError, PrebakeError, RegistryError, Unreachable
 from .digest import Digest
@@ -21,7 +23,7 @@ from .pull import open_verified
 from .request import Refused, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import IO
 
     from urllib3 import BaseHTTPResponse
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from .request import Opener
     from .transport import Transport
 
+# What registries say when a manifest points at a blob that they collected in the meantime.
+BLOB_GONE = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
 # What one attempt to commit an upload may take beyond the usual: registries hash and copy then.
 _COMMIT_BYTES_PER_SECOND = 20_000_000
 _LEAST_CHUNK = 16 << 20
@@ -38,6 +42,18 @@ _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 _OCTETS = {"Content-Type": "application/octet-stream"}
 # An upload session that is lost is started anew, e.g. when a load balancer changed its mind.
 _SESSION_LOST = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
+_NEXT_PAGE = re.compile(r"""<([^>]*)>[^,]*\brel="?next\b""")
+
+
+class Mount(Enum):
+    """How a registry answers a mount; true if the blob is there now."""
+
+    DONE = 201
+    DECLINED = 202
+    REFUSED = 403
+
+    def __bool__(self) -> bool:
+        return self is Mount.DONE
 
 
 @dataclass(frozen=True)
@@ -126,11 +142,14 @@ class Repository:
         request = Request("GET", self.registry, self.name, target, stream=True)
         return open_verified(self.transport, request, digest)
 
-    def mount(self, digest: Digest, source: str) -> bool:
-        """Take the blob over from repository `source` of the same registry; False if that is refused."""
+    def mount(self, digest: Digest, source: str) -> Mount:
+        """Take the blob over from repository `source` of the same registry, if that may be read there."""
         target = "blobs/uploads/?" + urlencode({"mount": str(digest), "from": source})
         refusals = (202, 400, 401, 403, 404, 405)
-        return self._push("POST", target, (201, *refusals), mounts=(source,)).status == 201
+        response = self._push("POST", target, (201, *refusals), mounts=(source,))
+        if response.status == 202:
+            self._cancel(response)
+        return Mount(response.status) if response.status < 300 else Mount.REFUSED
 
     def upload(self, blob: Descriptor, open_blob: Opener) -> None:
         """Send a blob in one piece, or in chunks where a proxy says that one piece is too large."""
@@ -157,6 +176,21 @@ class Repository:
             facts = {"repository": self, "manifest": digest}
             raise Unreachable("a manifest was accepted but cannot be read back", facts=facts)
 
+    def tags(self) -> Iterator[str]:
+        """All tags, page by page (distribution spec, "Listing Tags"); none if there is no such repository."""
+        page = f"/v2/{self.name}/tags/list"
+        while page:
+            response = self._send("GET", page, (200, 404))
+            if response.status == 404:
+                return
+            yield from _parse(response.data, f"{self} tags").get("tags") or ()
+            link = _NEXT_PAGE.search(response.headers.get("Link", ""))
+            page = urlsplit(urljoin(page, link[1]))._replace(scheme="", netloc="").geturl() if link else ""
+
+    def delete_manifest(self, digest: Digest) -> None:
+        """Delete a manifest and its tags; it may be gone already. Raises Refused (405) if disabled."""
+        self._send("DELETE", f"manifests/{digest}", (200, 202, 204, 404), actions="pull,delete")
+
     def _send(self, method: str, target: str, expected: tuple[int, ...], **more: Any) -> BaseHTTPResponse:
         path = target if "://" in target or target.startswith("/") else f"/v2/{self.name}/{target}"
         return self.transport.send(Request(method, self.registry, self.name, path, **more), *expected)
@@ -175,6 +209,11 @@ class Repository:
                     raise
                 patience.rest(attempt, error)
         return upload()
+
+    def _cancel(self, response: BaseHTTPResponse) -> None:
+        """Close an upload session that nobody needs; one that stays open is the registry's to forget."""
+        with suppress(RegistryError, Unreachable):
+            self._push("DELETE", self._next(response), (200, 202, 204), repeatable=False)
 
     def _begin(self) -> BaseHTTPResponse:
         return self._push("POST", "blobs/uploads/", (202,))
@@ -243,7 +282,7 @@ def _parse(data: bytes, where: object) -> dict[str, Any]:
         return dict(json.loads(data))
     except (ValueError, TypeError) as error:
         facts = {"where": where, "reason": error}
-        raise RegistryError("neither an image manifest nor an index", facts=facts) from None
+        raise RegistryError("a registry's answer is no JSON document", facts=facts) from None
 
 
 def _session_lost(error: PrebakeError) -> bool:

@@ -1,16 +1,18 @@
 """What a store of bytes and a store of traces can do; implementations are in files of their own.
 
-A miss is a value (`None`, or `BlobNotFound` where bytes were promised); every other failure is raised
+A miss is a value (`Miss`, or `BlobNotFound` where bytes were promised); every other failure is raised
 with the store's name. A trace is written after its blobs, never before.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import IntegrityError
-from .digest import Bytes, DiffId, Digest, Hasher, Json, Key
+from .digest import Bytes, DiffId, Digest, Hasher, Json, Key, canonical
 from .oci import Descriptor, Layer
 
 if TYPE_CHECKING:
@@ -30,13 +32,53 @@ class BlobNotFound(IntegrityError):
 class Trace:
     """Record key -> inputs + outputs. Constructive: `outputs` is the result, not a hint at it.
 
-    `blobs` are the blobs the outputs need; a trace whose blobs are gone is no trace.
+    `blobs` are the blobs the outputs need; a trace whose blobs are gone is no trace. `notes` are told to
+    people and decide nothing: what making it cost, who wrote it and when, that writer's signature.
     """
 
     key: Key
     inputs: Mapping[str, Json]
     outputs: Mapping[str, Json]
     blobs: tuple[Descriptor, ...] = ()
+    notes: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        """The trace as stores keep it, its key aside."""
+        blobs = [blob.to_json() for blob in self.blobs]
+        return {"inputs": self.inputs, "outputs": self.outputs, "blobs": blobs, "notes": self.notes}
+
+
+class Reason(Enum):
+    """Why a look-up found nothing, in words for people."""
+
+    NEVER = "never built here"
+    DAMAGED = "its trace is damaged"
+    COLLISION = "its key is taken by other inputs"
+    BLOBS_GONE = "its blobs are gone"
+    UNTRUSTED = "no trusted writer signed it"
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A look-up that found nothing to stand behind; all but NEVER are worth a report."""
+
+    reason: Reason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason.value} ({self.detail})" if self.detail else self.reason.value
+
+
+def read_trace(key: Key, data: bytes, inputs: Mapping[str, Json]) -> Trace | Miss:
+    """What a store kept under `key` (`Trace.to_json`), if it is the trace of `inputs`."""
+    try:
+        raw = json.loads(data)
+        blobs = tuple(Descriptor.from_json(blob) for blob in raw["blobs"])
+        trace = Trace(key, dict(raw["inputs"]), dict(raw["outputs"]), blobs, dict(raw["notes"]))
+        same = canonical(trace.inputs) == canonical(inputs)
+    except (ValueError, KeyError, TypeError, AttributeError, IntegrityError) as error:
+        return Miss(Reason.DAMAGED, type(error).__name__)
+    return trace if same else Miss(Reason.COLLISION)
 
 
 class HashingWriter:
@@ -58,8 +100,11 @@ class BlobStore(Protocol):
     def open(self, digest: Digest) -> IO[bytes]:
         """Stream a blob. Raises BlobNotFound."""
 
-    def put(self, write: Callable[[HashingWriter], object]) -> tuple[Digest, int]:
-        """Store what `write` writes; all or nothing, idempotent. Returns digest and size."""
+    def put(self, blob: Descriptor, open_blob: Callable[[], IO[bytes]]) -> None:
+        """Store a blob that `open_blob` streams; all or nothing, idempotent.
+
+        Raises IntegrityError if the stream is not what the blob's digest and size say; nothing is stored.
+        """
 
     def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
         """The digests of those blobs that are not here with their size."""
@@ -68,11 +113,15 @@ class BlobStore(Protocol):
 class TraceStore(Protocol):
     """Traces by key."""
 
-    def get(self, key: Key, inputs: Mapping[str, Json]) -> Trace | None:
-        """The trace of `key`, if its recorded inputs are `inputs` and its blobs are here."""
+    def look(self, key: Key, inputs: Mapping[str, Json]) -> Trace | Miss:
+        """The trace of `key`, if it was made from `inputs`; whether its blobs are there is not asked."""
 
     def record(self, trace: Trace) -> None:
-        """Record a trace whose blobs are stored already."""
+        """Record a trace whose blobs are stored already; it takes the place of what was there."""
+
+
+class Store(BlobStore, TraceStore, Protocol):
+    """Bytes and traces in one place; `str` of it names it to people, without credentials."""
 
 
 def layer_to_json(layer: Layer) -> dict[str, Json]:

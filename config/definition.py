@@ -66,7 +66,8 @@ class Definition:
 class Environment:
     """A definition with its identity; `source` and `lines` serve error messages alone.
 
-    `lines` maps a match spec, pip line or field name to the line of `source` it stands on.
+    `files` are all that were read for it. `lines` maps a match spec, pip line or field name to the line of
+    `source` it stands on.
     """
 
     definition: Definition
@@ -75,6 +76,7 @@ class Environment:
     description: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     source: Path | None = None
+    files: tuple[Path, ...] = field(default=(), compare=False)
     lines: dict[str, tuple[Path, int]] = field(default_factory=dict, compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 

@@ -35,10 +35,14 @@ def environment(document: Value, image: str | None = None) -> Environment:
     given = known(document, ENVIRONMENT)
     _check_choice(document, given, image)
     conda = _conda(given["conda_file"]) if "conda_file" in given else None
-    words = {key: given[key].word() for key in ("name", "version", "description") if key in given}
+    name, version, description = (
+        given[key].word() if key in given else None for key in ("name", "version", "description")
+    )
     return Environment(
         _definition(document, conda, image),
-        **words,
+        name,
+        version,
+        description,
         tags=given["tags"].pairs() if "tags" in given else (),
         source=document.path,
         lines=_lines(given, conda),

@@ -10,10 +10,12 @@ CondaSpec(channels=('conda-forge',), specs=('python',), pip=('numpy>=2',), varia
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .conda_file import conda_file, requirements_file
 from .environment_file import bare_environment, environment, inline_environment
+from .places import reading
 from .yaml_nodes import parse
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ _OWN_KEYS = {"image", "build", "conda_file"}
 
 def load(path: Path, *, image: str | None = None) -> Environment:
     """The environment a file declares, on base `image` if that is given, whatever the file names."""
+    with reading() as files:
+        found = _load(path, image)
+    return replace(found, files=tuple(files))
+
+
+def _load(path: Path, image: str | None) -> Environment:
     if path.suffix.lower() in {".txt", ".in"}:
         return bare_environment(path, requirements_file(path), image)
     document = parse(path)

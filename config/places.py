@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 # User info (outside http a user alone is fine: `ssh://git@host`) and signed queries.
@@ -104,9 +106,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean `{near[0]}`?" if near else ""
 
 
+_files: ContextVar[list[Path] | None] = ContextVar("files", default=None)
+
+
+@contextmanager
+def reading() -> Iterator[list[Path]]:
+    """The files that are read within."""
+    files: list[Path] = []
+    token = _files.set(files)
+    try:
+        yield files
+    finally:
+        _files.reset(token)
+
+
 def read(path: Path, asked: Place | None = None) -> str:
     """The text of a file; `asked` is the line that names it."""
     place = asked or Place(path)
+    if (files := _files.get()) is not None:
+        files.append(path)
     if path.is_dir():
         raise refusal(
             f"`{path.name}` is a folder", place, found=str(path), allowed="a file", hint=_files_in(path)

@@ -58,6 +58,20 @@ class Settings:
     """How long a recorded solve serves: locked, always, max-age=7d."""
     jobs: int = 0
     """Layers built at a time; 0 means one more than there are cores."""
+    workspace: str = ""
+    """The team's tier, read and written by builds: `HOST/REPOSITORY` of a registry, or `s3://BUCKET/PREFIX`."""
+    global_: str = ""
+    """The platform's tier, likewise; builds only read it, `prebake cache promote` writes it."""
+    fill: str = "lazy"
+    """Layers that a remote tier has are fetched when something reads them (`lazy`), or on a hit (`eager`)."""
+    leases: str = ""
+    """Who builds what just now: `postgresql+psycopg://...` for machines that share a tier."""
+    signing_key: Path | None = None
+    """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
+    workspace_writers: tuple[str, ...] = ()
+    """Public keys whose traces are believed in the workspace; none means all that is there."""
+    global_writers: tuple[str, ...] = ()
+    """The same for the global tier."""
 
     @property
     def workers(self) -> int:
@@ -68,6 +82,7 @@ class Settings:
 _ALLOWED = {
     "bytecode": ("none", "unchecked-hash"),
     "compression": ("gzip", "zstd"),
+    "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
@@ -117,11 +132,13 @@ def _line(path: Path, name: str) -> str:
 
 
 def _apply(settings: Settings, found: Mapping[str, tuple[Any, str]]) -> Settings:
-    known = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    # `global` is a word of Python's own, so its field ends in an underscore
+    known = {field.name.rstrip("_"): field.name for field in fields(settings)}
     for name, (value, where) in found.items():
         if name not in known:
             raise _unknown(name, where, tuple(known))
-        settings = replace(settings, **{name: _typed(name, value, known[name], where)})
+        field = known[name]
+        settings = replace(settings, **{field: _typed(name, value, getattr(settings, field), where)})
     return settings
 
 
@@ -165,6 +182,8 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
         return "CANONICAL=MIRROR, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
+    if name == "signing_key":
+        return "a path", Path
     if isinstance(default, int):
         least = _LEAST.get(name, 0)
         return f"a whole number, {least} or more", functools.partial(_number, least)
@@ -203,4 +222,5 @@ def _number(least: int, value: Any) -> int:
 
 def _normal(settings: Settings, folder: Path) -> Settings:
     store = folder / settings.store.expanduser()
-    return replace(settings, store=store, prefix="/" + settings.prefix.strip("/"))
+    key = folder / settings.signing_key.expanduser() if settings.signing_key else None
+    return replace(settings, store=store, signing_key=key, prefix="/" + settings.prefix.strip("/"))

@@ -14,10 +14,10 @@ from ..cache.reference import Reference
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..builders.push import Image
     from ..builders.results import ImageResult
+    from ..cache.tiered import Tiers
+    from .progress import Progress
     from .wiring import Workspace
 
 _PLACES = "HOST/REPO:TAG, oci:FOLDER[:TAG] or docker:NAME[:TAG]"
@@ -69,54 +69,51 @@ class Delivered:
     image_id: str = ""
 
 
-def deliver(
-    result: ImageResult, to: Destination, workspace: Workspace, on_bytes: Callable[[int], None]
-) -> Delivered:
+def deliver(result: ImageResult, to: Destination, workspace: Workspace, progress: Progress) -> Delivered:
     """Bring an image that is in the store to its destination; what is there is not sent again."""
     pinned = f"@{result.digest}"
     if to.kind == "store":
+        workspace.store(progress.step).bring(result.blobs)
         return Delivered(f"store{pinned}")
     if to.kind == "registry":
-        return _push(result, to.reference(), workspace, on_bytes)
+        return _push(result, to.reference(), workspace, progress)
     if to.kind == "oci":
         from ..builders.layout import write_layout
 
-        written = write_layout(workspace.transport, as_image(result, workspace), Path(to.place), to.name)
+        written = write_layout(
+            workspace.transport, as_image(result, workspace.store(progress.step)), Path(to.place), to.name
+        )
         return Delivered(f"oci:{to.place}:{to.name}{pinned}", written.bytes_written)
-    return _load(result, to, workspace, on_bytes)
+    return _load(result, to, workspace, progress)
 
 
-def _load(
-    result: ImageResult, to: Destination, workspace: Workspace, on_bytes: Callable[[int], None]
-) -> Delivered:
+def _load(result: ImageResult, to: Destination, workspace: Workspace, progress: Progress) -> Delivered:
     from ..builders.docker import connect, load
-    from ..builders.push import Progress
+    from ..builders.push import Progress as Sending
 
     with connect(workspace.docker_host, workspace.docker_certificates) as engine:
-        image = as_image(result, workspace)
-        loaded = load(image, to.place, engine, workspace.transport, Progress(on_bytes))
+        image = as_image(result, workspace.store(progress.step))
+        loaded = load(image, to.place, engine, workspace.transport, Sending(progress.sent))
     return Delivered(f"docker:{to.place}@{result.digest}", loaded.bytes_sent, loaded.image_id)
 
 
-def _push(
-    result: ImageResult, to: Reference, workspace: Workspace, on_bytes: Callable[[int], None]
-) -> Delivered:
+def _push(result: ImageResult, to: Reference, workspace: Workspace, progress: Progress) -> Delivered:
     """One HEAD when the tag is there already; the uploader is imported only when it is not."""
     if workspace.registries.head(to) == result.digest:
         return Delivered(str(to.at(result.digest)))
-    from ..builders.push import Progress, push
+    from ..builders.push import Progress as Sending
+    from ..builders.push import push
 
-    image, origins = as_image(result, workspace), workspace.origins(to)
-    pushed = push(workspace.transport, image, to, Progress(on_bytes), origins)
+    image, origins = as_image(result, workspace.store(progress.step)), workspace.origins(to)
+    pushed = push(workspace.transport, image, to, Sending(progress.sent), origins)
     return Delivered(str(pushed.reference), pushed.bytes_pushed)
 
 
-def as_image(result: ImageResult, workspace: Workspace) -> Image:
+def as_image(result: ImageResult, store: Tiers) -> Image:
     """What destinations take."""
     from ..builders.push import Image
 
     base = result.base
-    store = workspace.store
     return Image(
         result.manifest,
         store.read(result.manifest.config.digest),

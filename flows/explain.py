@@ -1,4 +1,4 @@
-"""What each key of an environment is made of, and which fields differ from another environment's."""
+"""What each key of an environment is made of, where it was looked for and what was found."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from ..builders.plan import plan
 from ..builders.resolve import conda_inputs, pip_inputs, resolve
 from ..cache.digest import Json, key_of_inputs
+from .lookup import known_traces, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from ..builders.plan import Plan
     from ..builders.resolve import Resolved
     from ..builders.world import World
     from ..config.definition import Environment
@@ -21,12 +23,30 @@ if TYPE_CHECKING:
 def explain(
     environment: Environment, request: Request, workspace: Workspace, progress: Progress
 ) -> dict[str, Any]:
+    """`made_of`, and of every layer where it was looked for, what came nearest and what making it costs."""
+    world = workspace.world(request, progress.step)
+    planned = _planned(environment, world, workspace)
+    shown, known = _made_of(planned, world), known_traces(world.store)
+    for layer in planned.layers:
+        shown["layers"][layer.title] |= look_up(layer, world.store, known)
+    return shown
+
+
+def made_of(
+    environment: Environment, request: Request, workspace: Workspace, progress: Progress
+) -> dict[str, Any]:
     """Keys and canonical inputs of the solves, of every layer and of the image."""
     world = workspace.world(request, progress.step)
-    resolved = resolve(environment, world, workspace.recipe.prefix)
-    planned = plan(resolved, workspace.recipe)
+    return _made_of(_planned(environment, world, workspace), world)
+
+
+def _planned(environment: Environment, world: World, workspace: Workspace) -> Plan:
+    return plan(resolve(environment, world, workspace.recipe.prefix), workspace.recipe)
+
+
+def _made_of(planned: Plan, world: World) -> dict[str, Any]:
     layers = {layer.title: _shown(layer.inputs) for layer in planned.layers}
-    return {"image": _shown(planned.inputs), "solves": _solves(resolved, world), "layers": layers}
+    return {"image": _shown(planned.inputs), "solves": _solves(planned.resolved, world), "layers": layers}
 
 
 def _solves(resolved: Resolved, world: World) -> dict[str, Any]:
@@ -39,21 +59,3 @@ def _solves(resolved: Resolved, world: World) -> dict[str, Any]:
 
 def _shown(inputs: Mapping[str, Json]) -> dict[str, Any]:
     return {"key": str(key_of_inputs(inputs)), "made of": inputs}
-
-
-def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields in which two explanations differ, by path."""
-    return {path: {"was": old, "is": new} for path, old, new in _differing("", was, now)}
-
-
-def _differing(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(was, dict) and isinstance(now, dict):
-        for name in sorted({*was, *now}):
-            yield from _differing(f"{path}.{name}".lstrip("."), was.get(name), now.get(name))
-    elif isinstance(was, list | tuple) and isinstance(now, list | tuple):
-        gone = [item for item in was if item not in now]
-        come = [item for item in now if item not in was]
-        if gone or come or list(was) != list(now):
-            yield path, gone or list(was), come or list(now)
-    elif was != now:
-        yield path, was, now

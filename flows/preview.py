@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ..builders.engine import reuse_layer
 from ..builders.plan import plan
 from ..builders.resolve import resolve
-from ..builders.results import HIT
+from ..cache.tiered import LOCAL
 from .progress import megabytes
 
 if TYPE_CHECKING:
     from ..builders.plan import Plan, PlannedLayer
-    from ..cache.directory import DirectoryStore
+    from ..cache.tiered import Tiers
     from ..config.definition import Environment
     from .progress import Progress
     from .wiring import Request, Workspace
@@ -70,11 +70,14 @@ def preview(environment: Environment, request: Request, workspace: Workspace, pr
     """Resolve and plan, build nothing."""
     world = workspace.world(request, progress.step)
     planned = plan(resolve(environment, world, workspace.recipe.prefix), workspace.recipe)
-    return Preview(planned, tuple(_expected(layer, workspace.store) for layer in planned.layers))
+    return Preview(planned, tuple(_expected(layer, world.store) for layer in planned.layers))
 
 
-def _expected(planned: PlannedLayer, store: DirectoryStore) -> Expected:
+def _expected(planned: PlannedLayer, store: Tiers) -> Expected:
     found = reuse_layer(planned, store)
     if found:
-        return Expected(planned, HIT, "in the local store", found.layer.descriptor.size)
-    return Expected(planned, MISS, store.why_missing(planned.key, planned.inputs), planned.size)
+        where = f"in the {found.outcome.removeprefix('hit-')} store"
+        return Expected(planned, found.outcome, where, found.layer.descriptor.size)
+    answers = ((tier.name if tier else LOCAL, miss) for tier, miss in store.look(planned.key, planned.inputs))
+    why = ", ".join(f"{tier}: {miss}" for tier, miss in answers)
+    return Expected(planned, MISS, why, planned.size)

@@ -17,16 +17,19 @@ from ..builders.recipe import Recipe
 from ..builders.sources import Sources
 from ..builders.world import Policy, World
 from ..cache.directory import DirectoryStore
-from ..config.pip_line import normal_name
+from ..cache.tiered import Tiers, Ways
 from ..config.settings import Settings, load_settings
 from .destination import STORE, Destination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..cache.credentials import Credentials
+    from ..cache.leases import Leases
     from ..cache.origins import Origins
     from ..cache.reference import Reference
     from ..cache.registry import Repository
+    from ..cache.tiered import Tier
     from ..cache.transport import Transport
 
 
@@ -47,9 +50,28 @@ class Workspace:
     environ: Mapping[str, str] = field(repr=False)
 
     @functools.cached_property
-    def store(self) -> DirectoryStore:
+    def local(self) -> DirectoryStore:
         """The local store."""
         return DirectoryStore(self.settings.store)
+
+    @functools.cached_property
+    def remote(self) -> tuple[Tier, ...]:
+        """The tiers above it, nearest first."""
+        from .tiers import connect
+
+        return connect(self)
+
+    @functools.cached_property
+    def leases(self) -> Leases:
+        """Who makes what just now."""
+        from ..cache.leases import Leases
+
+        return Leases(self.settings.leases or f"sqlite:///{self.settings.store}/leases.db")
+
+    def store(self, report: Callable[[str], None]) -> Tiers:
+        """All tiers as one; `report` hears of what cannot be believed."""
+        ways = Ways(eager=self.settings.fill == "eager", report=report, leases=lambda: self.leases)
+        return Tiers(self.local, lambda: self.remote, ways)
 
     @functools.cached_property
     def recipe(self) -> Recipe:
@@ -72,13 +94,16 @@ class Workspace:
     @functools.cached_property
     def transport(self) -> Transport:
         """HTTP to registries, with Docker's credentials."""
-        from ..cache.credentials import find_credentials
         from ..cache.transport import Transport
 
+        return Transport(self.credentials, insecure=frozenset(self.settings.insecure))
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """Docker's credentials for a registry."""
+        from ..cache.credentials import find_credentials
+
         folder = Path(self.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-        return Transport(
-            lambda registry: find_credentials(registry, folder), insecure=frozenset(self.settings.insecure)
-        )
+        return find_credentials(registry, folder)
 
     @functools.cached_property
     def registries(self) -> Registries:
@@ -106,21 +131,40 @@ class Workspace:
         """Where blobs are known to be in the registry of `reference`."""
         from ..cache.origins import Origins
 
-        return Origins(self.store, reference.registry)
+        return Origins(self.local, reference.registry, self._tier_in(reference.registry))
+
+    @property
+    def tier_repositories(self) -> list[Reference]:
+        """Where those remote tiers are that live in a registry."""
+        from ..cache.reference import Reference
+
+        places = (self.settings.workspace, self.settings.global_)
+        return [Reference.parse(place) for place in places if place and "://" not in place]
+
+    def _tier_in(self, registry: str) -> str | None:
+        return next((tier.repository for tier in self.tier_repositories if tier.registry == registry), None)
 
     def world(self, request: Request, report: Callable[[str], None]) -> World:
         """What resolving may ask."""
         own = self.settings
         return World(
-            self.store,
+            self.store(report),
             self.registries,
             self.sources,
             Policy.parse(request.policy or own.policy),
             own.platform,
             own.cuda,
-            frozenset(map(normal_name, request.allow_sdist)),
-            report,
+            _normal(request.allow_sdist),
+            report=report,
         )
+
+
+def _normal(names: frozenset[str]) -> frozenset[str]:
+    if not names:
+        return names
+    from ..config.pip_line import normal_name  # its patterns take 5 ms to compile
+
+    return frozenset(map(normal_name, names))
 
 
 def open_workspace(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Workspace:

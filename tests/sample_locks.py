@@ -28,6 +28,7 @@ from prebake.cache.digest import Digest, digest_stream
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.oci import CONFIG, Descriptor, Manifest
 from prebake.cache.reference import Reference
+from prebake.cache.tiered import Tiers
 from prebake.config.definition import CondaSpec, Definition
 from world.conda_package import Entry, Package, bz2_archive
 
@@ -139,7 +140,7 @@ def workshop(store: DirectoryStore, sources: Sources, planned: Plan) -> Workshop
     def nobody(reference: Reference) -> Any:
         raise AssertionError(f"{reference} was asked for")
 
-    world = World(store, Registries(nobody), sources)
+    world = World(Tiers(store), Registries(nobody), sources)
     return Workshop(world, planned.recipe, planned.resolved.lock)
 
 
@@ -150,8 +151,9 @@ def build_plan(
     done: Callable[[LayerResult], None] = lambda result: None,
 ) -> ImageResult:
     """What `ensure` does between resolving and delivering."""
-    make = workshop(store, sources, planned).make
-    return reuse(planned, store) or build(planned, store, make, 2, done)
+    made = workshop(store, sources, planned)
+    tiers = made.world.store
+    return reuse(planned, tiers) or build(planned, tiers, made.make, 2, done)
 
 
 def build_lock(lock: Lock, store: DirectoryStore, sources: Sources) -> ImageResult:

@@ -21,6 +21,7 @@ from prebake.builders.resolve import Resolved, resolve
 from prebake.builders.world import World
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.registry import Repository
+from prebake.cache.tiered import Tiers
 from prebake.cache.transport import Transport
 from prebake.config.definition import CondaSpec, Definition, Environment
 
@@ -61,11 +62,11 @@ def bench(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benc
     with closing(Transport(lambda _: None)) as transport:
         registries = Registries(lambda reference: Repository.of(transport, reference))
         store = DirectoryStore(tmp_path_factory.mktemp("bench") / "store")
-        allowed = World(store, registries, world.sources, allow_sdist=frozenset({"docopt"}))
+        allowed = World(Tiers(store), registries, world.sources, allow_sdist=frozenset({"docopt"}))
         yield Bench(allowed, transport, world.base)
 
 
 @pytest.fixture
 def fresh(bench: Bench, tmp_path: Path) -> World:
     """The same world with an empty store."""
-    return replace(bench.world, store=DirectoryStore(tmp_path / "store"))
+    return replace(bench.world, store=Tiers(DirectoryStore(tmp_path / "store")))

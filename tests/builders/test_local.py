@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from prebake.builders.plan import prefix_of
 from prebake.builders.recipe import Recipe
 from prebake.builders.world import World
 from prebake.cache.directory import DirectoryStore
+from prebake.cache.tiered import Tiers
 from prebake.errors import PackageError, SettingsError
 
 PLAIN = {"PATH": os.defpath}
@@ -60,10 +61,10 @@ def test_activation_and_variables_reach_the_command(prefix: Path) -> None:
 
 
 def test_the_second_call_does_nothing(prefix: Path, lock: Lock, bench: Any) -> None:
-    before = _snapshot(bench.world.store.root / "prefixes")
+    before = _snapshot(bench.world.store.local.root / "prefixes")
     assert ensure_prefix(lock, bench.world) == prefix
-    assert _snapshot(bench.world.store.root / "prefixes") == before
-    assert not list(bench.world.store.tmp.iterdir())
+    assert _snapshot(bench.world.store.local.root / "prefixes") == before
+    assert not list(bench.world.store.local.tmp.iterdir())
 
 
 def test_another_lock_is_another_prefix(prefix: Path, lock: Lock, bench: Any) -> None:
@@ -78,27 +79,28 @@ def test_all_who_install_at_once_get_the_same(bench: Any, fresh: World) -> None:
         found = set(pool.map(lambda _: ensure_prefix(lock, fresh), range(4)))
     (prefix,) = found
     assert list(prefix.parent.iterdir()) == [prefix]
-    assert not list(fresh.store.tmp.iterdir())
+    assert not list(fresh.store.local.tmp.iterdir())
     assert _output(prefix, "prefix-probe") == f"{prefix}/share/probe\n"
 
 
 def test_a_killed_installation_leaves_no_prefix(bench: Any, fresh: World, lock: Lock) -> None:
     """The store of an installer that is killed in the middle serves the next one."""
-    (fresh.store.root / "lock").write_bytes(lock.to_bytes())
+    (fresh.store.local.root / "lock").write_bytes(lock.to_bytes())
     script = (
         "import os, signal, sys; from pathlib import Path\n"
         "from prebake.builders import local; from prebake.builders.lock import Lock\n"
         "from prebake.builders.world import World; from prebake.builders.sources import Sources\n"
         "from prebake.cache.directory import DirectoryStore\n"
+        "from prebake.cache.tiered import Tiers\n"
         "local._install_wheel = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"store = DirectoryStore(Path({str(fresh.store.root)!r}))\n"
-        f"world = World(store, None, {fresh.sources!r})\n"
+        f"store = DirectoryStore(Path({str(fresh.store.local.root)!r}))\n"
+        f"world = World(Tiers(store), None, Sources(**{asdict(fresh.sources)!r}))\n"
         "local.ensure_prefix(Lock.from_bytes((store.root / 'lock').read_bytes()), world)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert list(fresh.store.tmp.iterdir())
-    assert not (fresh.store.root / "prefixes").exists()
+    assert list(fresh.store.local.tmp.iterdir())
+    assert not (fresh.store.local.root / "prefixes").exists()
     assert _output(ensure_prefix(lock, fresh), "prefix-probe")
 
 
@@ -123,7 +125,7 @@ def test_an_environment_without_python(bench: Any) -> None:
 def test_two_packages_that_disagree_on_a_file(bench: Any, fresh: World) -> None:
     with pytest.raises(PackageError, match="same file with different content"):
         ensure_prefix(bench.lock("clobber-a", "clobber-b"), fresh)
-    assert not (fresh.store.root / "prefixes").exists()
+    assert not (fresh.store.local.root / "prefixes").exists()
     agreed = ensure_prefix(bench.lock("clobber-a", "clobber-c"), fresh)
     assert (agreed / "share/clobber/file").read_text() == "from a\n"
     assert not (agreed / "__clobbers__").exists()
@@ -137,7 +139,7 @@ def test_a_machine_of_another_kind(bench: Any) -> None:
 
 
 def test_a_store_whose_path_is_too_long(bench: Any, lock: Lock, tmp_path: Path) -> None:
-    deep = DirectoryStore(tmp_path / ("d" * 120) / ("e" * 120))
+    deep = Tiers(DirectoryStore(tmp_path / ("d" * 120) / ("e" * 120)))
     with pytest.raises(SettingsError, match="too long"):
         ensure_prefix(lock, replace(bench.world, store=deep))
 

@@ -48,7 +48,7 @@ def test_an_allowed_sdist_is_locked_as_the_wheel_built_of_it(lock: Lock, bench: 
     assert (wheel.name, wheel.version) == ("docopt", "0.6.2")
     assert wheel.file_name.startswith("docopt-0.6.2-") and wheel.url.endswith("none-any.whl")
     assert "/docopt-0.6.2.tar.gz/" in wheel.url
-    path = bench.world.store.path(wheel.sha256)
+    path = bench.world.store.local.path(wheel.sha256)
     assert path.stat().st_size == wheel.size
     entries = wheel_entries(path, wheel.file_name, prefix_of(lock, Recipe()))
     assert "opt/prebake/env/lib/python3.11/site-packages/docopt.py" in {entry.path for entry in entries}
@@ -61,9 +61,9 @@ def test_the_built_wheel_is_installed_like_any(lock: Lock, bench: Any) -> None:
 
 def test_it_is_built_once(docopt: Sdist, lock: Lock, bench: Any) -> None:
     first = build_wheel(docopt, lock, bench.world)
-    before = bench.world.store.path(first.sha256).stat().st_mtime_ns
+    before = bench.world.store.local.path(first.sha256).stat().st_mtime_ns
     assert build_wheel(docopt, lock, bench.world) == first
-    assert bench.world.store.path(first.sha256).stat().st_mtime_ns == before
+    assert bench.world.store.local.path(first.sha256).stat().st_mtime_ns == before
 
 
 def test_the_same_bytes_on_a_machine_that_never_built_it(
@@ -71,15 +71,15 @@ def test_the_same_bytes_on_a_machine_that_never_built_it(
 ) -> None:
     wheel = build_wheel(docopt, lock, fresh)
     assert wheel == build_wheel(docopt, lock, bench.world)
-    with zipfile.ZipFile(fresh.store.path(wheel.sha256)) as archive:
+    with zipfile.ZipFile(fresh.store.local.path(wheel.sha256)) as archive:
         assert {each.date_time[0] for each in archive.infolist()} == {1980}
 
 
 def test_a_pruned_wheel_is_built_again(docopt: Sdist, lock: Lock, bench: Any) -> None:
     wheel = build_wheel(docopt, lock, bench.world)
-    bench.world.store.path(wheel.sha256).unlink()
+    bench.world.store.local.path(wheel.sha256).unlink()
     assert build_wheel(docopt, lock, bench.world) == wheel
-    assert bench.world.store.path(wheel.sha256).exists()
+    assert bench.world.store.local.path(wheel.sha256).exists()
 
 
 def test_python_and_what_it_needs(lock: Lock) -> None:
@@ -96,8 +96,8 @@ def test_a_build_that_fails_shows_the_end_of_its_log(lock: Lock, bench: Any, tmp
     log = caught.value.facts["log"].splitlines()
     assert len(log) == 15
     assert any("no compiler for this" in line for line in log)
-    assert str(bench.world.store.root) not in caught.value.facts["log"]
-    assert not list(bench.world.store.tmp.iterdir())
+    assert str(bench.world.store.local.root) not in caught.value.facts["log"]
+    assert not list(bench.world.store.local.tmp.iterdir())
 
 
 def test_an_sdist_that_was_replaced(docopt: Sdist, lock: Lock, bench: Any) -> None:

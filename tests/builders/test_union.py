@@ -114,6 +114,6 @@ def test_the_layers_are_one_installation(
     image = build(plan(resolved, recipe), asked.store, make, 2, lambda result: None)
     assert len(image.layers) > 5
     expected = whole(resolved.lock, recipe, asked, tmp_path / "whole")
-    found = unpacked(image, asked.store, tmp_path / "layers")
+    found = unpacked(image, asked.store.local, tmp_path / "layers")
     assert sorted(found) == sorted(expected)
     assert [path for path in found if found[path] != expected[path]] == []

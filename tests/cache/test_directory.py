@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prebake.cache.complete import Complete
 from prebake.cache.digest import Digest, key_of
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.oci import Descriptor
-from prebake.cache.store import BlobNotFound, HashingWriter, Trace
+from prebake.cache.store import BlobNotFound, HashingWriter, Miss, Reason, Trace
 from prebake.errors import IntegrityError, StoreError
 
 INPUTS = {"recipe": "pip/1", "inputs": {"a": 1}, "depends": []}
@@ -41,7 +42,7 @@ def trace_file(store: DirectoryStore) -> Path:
 
 
 def test_what_is_put_is_read(store: DirectoryStore) -> None:
-    digest, size = store.put(lambda writer: [writer.write(b"ab"), writer.write(memoryview(b"cd"))])
+    digest, size = store.create(lambda writer: [writer.write(b"ab"), writer.write(memoryview(b"cd"))])
     assert (digest, size, store.read(digest)) == (Digest.of(b"abcd"), 4, b"abcd")
     with store.open(digest) as stream:
         assert stream.read(2) == b"ab"
@@ -64,7 +65,7 @@ def test_a_failed_put_leaves_nothing(store: DirectoryStore) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.put(fail)
+        store.create(fail)
     with pytest.raises(ZeroDivisionError):
         store.put_expected(Digest.of(b"a"), lambda writer: writer.write(b"b"), lambda _: ZeroDivisionError())
     assert not list((store.root / "blobs" / "sha256").iterdir())
@@ -88,42 +89,42 @@ def test_a_corrupt_blob_of_the_right_size_is_found_when_it_is_read(store: Direct
 
 def test_a_trace_is_read_back_equal(store: DirectoryStore) -> None:
     trace = traced(store)
-    assert store.get(KEY, INPUTS) == trace
-    assert store.get(KEY, dict(reversed(INPUTS.items()))) == trace
+    assert store.look(KEY, INPUTS) == trace
+    assert store.look(KEY, dict(reversed(INPUTS.items()))) == trace
 
 
 def test_a_trace_of_other_inputs_is_a_miss(store: DirectoryStore) -> None:
     traced(store)
     other = INPUTS | {"inputs": {"a": 2}}
-    assert store.get(KEY, other) is None
-    assert store.why_missing(KEY, other) == "its key is taken by other inputs"
+    assert store.look(KEY, other) == Miss(Reason.COLLISION)
 
 
 @pytest.mark.parametrize("damage", ["delete", "truncate"])
 def test_a_trace_whose_blobs_are_gone_is_no_trace(store: DirectoryStore, damage: str) -> None:
     path = store.path(traced(store).blobs[0].digest)
     path.unlink() if damage == "delete" else os.truncate(path, 1)
-    assert store.get(KEY, INPUTS) is None
-    assert store.why_missing(KEY, INPUTS) == "its blobs are gone"
+    found = Complete(store, store.missing).look(KEY, INPUTS)
+    assert isinstance(found, Miss)
+    assert found.reason is Reason.BLOBS_GONE
 
 
 def test_a_trace_that_was_never_written_is_a_miss(store: DirectoryStore) -> None:
-    assert store.get(KEY, INPUTS) is None
-    assert store.why_missing(KEY, INPUTS) == "never built here"
+    assert store.look(KEY, INPUTS) == Miss(Reason.NEVER)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "null", "[]", "{}", '{"inputs":1,"outputs":1,"blobs":[{}]}', "\0" * 64,
-     '{"inputs":{},"outputs":{},"blobs":[{"mediaType":"x","digest":"sha256:0","size":1}]}'],
+    ["", "{", "null", "[]", "{}", '{"inputs":1,"outputs":1,"blobs":[{}],"notes":{}}', "\0" * 64,
+     '{"inputs":{},"outputs":{},"blobs":[{"mediaType":"x","digest":"sha256:0","size":1}],"notes":{}}'],
 )  # fmt: skip
 def test_a_damaged_trace_is_a_miss_and_can_be_written_again(store: DirectoryStore, text: str) -> None:
     trace = traced(store)
     trace_file(store).write_text(text)
-    assert store.get(KEY, INPUTS) is None
-    assert store.why_missing(KEY, INPUTS)
+    found = store.look(KEY, INPUTS)
+    assert isinstance(found, Miss)
+    assert found.reason is Reason.DAMAGED
     store.record(trace)
-    assert store.get(KEY, INPUTS) == trace
+    assert store.look(KEY, INPUTS) == trace
 
 
 @settings(max_examples=60, deadline=None)
@@ -133,12 +134,13 @@ def test_a_trace_cut_anywhere_is_a_miss(tmp_path_factory: pytest.TempPathFactory
     trace = traced(store)
     whole = trace_file(store).stat().st_size
     os.truncate(trace_file(store), min(size, whole))
-    assert store.get(KEY, INPUTS) == (trace if size >= whole else None)
+    found = store.look(KEY, INPUTS)
+    assert found == trace if size >= whole else isinstance(found, Miss)
 
 
 def test_two_stores_in_one_folder_are_one(store: DirectoryStore) -> None:
     trace = traced(store)
-    assert DirectoryStore(store.root).get(KEY, INPUTS) == trace
+    assert DirectoryStore(store.root).look(KEY, INPUTS) == trace
 
 
 def test_writers_at_once_agree(store: DirectoryStore) -> None:
@@ -153,7 +155,7 @@ def test_writers_at_once_agree(store: DirectoryStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         digests = set(pool.map(write, range(8)))
     assert digests == {Digest.of(b"z" * 100_000)}
-    assert store.get(KEY, INPUTS)
+    assert isinstance(store.look(KEY, INPUTS), Trace)
     assert not list(store.tmp.iterdir())
 
 
@@ -182,7 +184,7 @@ def test_a_full_disk_is_told_with_what_to_do(store: DirectoryStore) -> None:
             stream.write(b"x")
 
     with pytest.raises(StoreError, match="free some space"):
-        store.put(write)
+        store.create(write)
 
 
 def test_scratch_is_gone_afterwards(store: DirectoryStore) -> None:

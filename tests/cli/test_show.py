@@ -27,7 +27,7 @@ def test_plan(prebake: Prebake, definition: Definition, tmp_path: Path) -> None:
     assert all(layer.keys() == fields for layer in said["layers"])
     missing = [layer for layer in said["layers"] if layer["outcome"] == "miss"]
     assert {layer["step"] for layer in missing} == {"conda", "pip"}
-    assert {layer["why"] for layer in missing} == {"never built here"}
+    assert {layer["why"] for layer in missing} == {"local: never built here"}
     table = prebake("plan", "env.yml").stdout
     assert f"key       {said['key']}\n" in table
     total = len(said["layers"])

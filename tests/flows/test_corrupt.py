@@ -44,11 +44,11 @@ def test_a_layer_that_a_registry_refuses_is_made_again(
 ) -> None:
     first = prebake.ensure(environment, workspace=workspace)
     broken = first.image.layers[0].layer.digest
-    flip(workspace.store, broken)
+    flip(workspace.local, broken)
     second = prebake.ensure(environment, to=f"{world.registry}/corrupt:layer", workspace=workspace)
     assert second.image.digest == first.image.digest
     assert [layer.outcome for layer in second.image.layers].count("built") == 1
-    assert (workspace.store.root / "quarantine" / broken.hex).exists()
+    assert (workspace.local.root / "quarantine" / broken.hex).exists()
     assert prebake.verify(f"{world.registry}/corrupt:layer", workspace=workspace).ok
 
 
@@ -58,16 +58,16 @@ def test_a_small_blob_counts_as_missing(
 ) -> None:
     first = prebake.ensure(environment, workspace=workspace)
     config = first.image.manifest.config.digest
-    flip(workspace.store, first.image.digest if small == "manifest" else config)
+    flip(workspace.local, first.image.digest if small == "manifest" else config)
     second = prebake.ensure(environment, workspace=workspace)
     assert second.image.digest == first.image.digest
-    assert workspace.store.read(first.image.digest)
-    assert workspace.store.read(config)
+    assert workspace.local.read(first.image.digest)
+    assert workspace.local.read(config)
 
 
 def test_every_small_blob_may_be_damaged(workspace: Workspace, environment: prebake.Environment) -> None:
     first = prebake.ensure(environment, workspace=workspace)
-    for path in sorted((workspace.store.root / "blobs" / "sha256").iterdir()):
+    for path in sorted((workspace.local.root / "blobs" / "sha256").iterdir()):
         if path.stat().st_size < 100_000:
-            flip(workspace.store, Digest(path.name))
+            flip(workspace.local, Digest(path.name))
             assert prebake.ensure(environment, workspace=workspace).image.digest == first.image.digest

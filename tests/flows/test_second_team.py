@@ -37,7 +37,7 @@ def test_a_wrong_hint_costs_nothing_but_a_request(world: SampleWorld, tmp_path: 
     workspace = open_workspace(world.environ(tmp_path / "store"), tmp_path)
     built = prebake.ensure(environment, workspace=workspace)
     digests = [layer.layer.digest for layer in built.image.layers]
-    Origins(workspace.store, world.registry).remember(digests, "nobody/there")
+    Origins(workspace.local, world.registry).remember(digests, "nobody/there")
     to = f"{world.registry}/team-c/env:v1"
     pushed = prebake.ensure(environment, to=to, workspace=workspace)
     assert pushed.delivered.bytes_pushed > 1_000_000

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,14 +23,23 @@ class Seen:
 
 @dataclass
 class Fault:
-    """For `times` requests that match: answer `status`, or cut the answer after `cut` bytes of body."""
+    """For `times` requests that match: answer `status`, or cut the answer after `cut` bytes of body.
+
+    Or hang up after `deaf` bytes of the request's body, answer `delay` seconds late, or a body `altered`.
+    """
 
     matches: Callable[[Seen], bool]
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int = -1
+    deaf: int = -1
+    delay: float = 0
+    altered: Callable[[bytes], bytes] = lambda body: body
     times: int = 1
+
+
+_NO_FAULT = Fault(lambda seen: False)
 
 
 @dataclass
@@ -66,17 +76,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         proxy = self.server.proxy
-        body = self.read_body()
         if self.path.startswith("/token"):
-            return self.answer_token(proxy, body)
+            return self.answer_token(proxy, self.read_body())
         seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
         fault = proxy.take(seen)
+        if fault and fault.deaf >= 0:
+            self.rfile.read(min(fault.deaf, int(self.headers.get("Content-Length", 0))))
+            self.close_connection = True
+            return None
+        body = self.read_body()
+        if fault:
+            time.sleep(fault.delay)
         if fault and fault.status:
             return self.answer(fault.status, fault.headers, fault.body)
         if proxy.token_realm and seen.headers.get("authorization", "")[7:] not in proxy.good_tokens:
             challenge = f'Bearer realm="{proxy.token_realm}",service="world",scope="repository:x:pull"'
             return self.answer(401, {"WWW-Authenticate": challenge}, b'{"errors":[{"code":"UNAUTHORIZED"}]}')
-        return self.forward(proxy, body, fault.cut if fault else -1)
+        return self.forward(proxy, body, fault or _NO_FAULT)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
@@ -89,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return b""
 
-    def forward(self, proxy: Proxy, body: bytes, cut: int) -> None:
+    def forward(self, proxy: Proxy, body: bytes, fault: Fault) -> None:
         upstream = http.client.HTTPConnection(proxy.upstream)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "accept-encoding"}
         if proxy.token_realm:
@@ -100,10 +116,10 @@ class _Handler(BaseHTTPRequestHandler):
         upstream.close()
         hop = ("connection", "transfer-encoding")
         kept = {name: value for name, value in response.getheaders() if name.lower() not in hop}
-        if cut >= 0:
+        if fault.cut >= 0:
             self.close_connection = True
-            return self.answer(response.status, kept, data[:cut])
-        return self.answer(response.status, kept, data)
+            return self.answer(response.status, kept, data[: fault.cut])
+        return self.answer(response.status, kept, fault.altered(data))
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response_only(status)

@@ -1,0 +1,187 @@
+"""`prebake cache`: a verb each for what one may want of the stores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .options import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXAMPLES = """
+  prebake cache stats
+  prebake cache prune --max-age 30d --max-size 200GB --dry-run
+  prebake cache ls 'numpy-*' --recipe conda/1"""
+
+
+@dataclass(frozen=True)
+class _Verb:
+    """What it does, in words; arguments as examples; its options; what runs."""
+
+    text: str
+    examples: tuple[str, ...]
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs."""
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, verb in _VERBS.items():
+        own = verbs.add_parser(
+            name,
+            help=verb.text,
+            description=verb.text[0].upper() + verb.text[1:] + ".",
+            epilog="examples:" + "".join(f"\n  prebake cache {name}{example}" for example in verb.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        own.set_defaults(verb=verb.run)
+        verb.options(json_option(own))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the verb says."""
+    verb: Callable[[argparse.Namespace], int] = options.verb
+    return verb(options)
+
+
+def _ls_options(parser: argparse.ArgumentParser) -> None:
+    text = "part of a key or of a package's name; * and ? stand for what they do in a shell"
+    parser.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help=text)
+    parser.add_argument("--recipe", default="", help="only of this recipe, for instance conda/1")
+
+
+def _prune_options(parser: argparse.ArgumentParser) -> None:
+    grace = "keep what is younger; has to be longer than the longest build (default: 24h)"
+    parser.add_argument("--max-age", metavar="AGE", help="evict what was not used for so long, as 30d")
+    parser.add_argument("--max-size", metavar="SIZE", help="evict the least recently used beyond it, as 20GB")
+    parser.add_argument("--grace", metavar="AGE", help=grace)
+    parser.add_argument("--dry-run", action="store_true", help="tell what would go and why; change nothing")
+
+
+def _pin_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the pin; what it held is held no more")
+    parser.add_argument("held", nargs="+", metavar="KEY|DIGEST", help="key of a trace, digest of an image")
+
+
+def _unpin_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the pin")
+
+
+def _key_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="where the private key goes; must not exist")
+
+
+def _no_options(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from ..progress import shown
+    from ..stock import stats
+    from ..wiring import open_workspace
+
+    with shown(quiet=options.json) as progress:
+        found = stats(open_workspace(), progress)
+    print(json.dumps(found.to_json()) if options.json else found)
+    return 0
+
+
+def _ls(options: argparse.Namespace) -> int:
+    from ..stock import described, find, line
+    from ..wiring import open_workspace
+
+    found = find(open_workspace(), options.pattern, options.recipe)
+    if options.json:
+        print(json.dumps({"traces": [described(trace) for trace in found]}))
+    for trace in () if options.json else found:
+        print(line(trace))
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from ..progress import shown
+    from ..pruning import Asked, preview_prune, prune
+    from ..quantities import byte_count, seconds
+    from ..wiring import open_workspace
+
+    asked = Asked(
+        seconds(options.max_age) if options.max_age is not None else Asked.max_age,
+        byte_count(options.max_size) if options.max_size is not None else Asked.max_bytes,
+        seconds(options.grace) if options.grace is not None else Asked.grace,
+    )
+    how = preview_prune if options.dry_run else prune
+    with shown(quiet=options.json) as progress:
+        pruned = how(open_workspace(), asked, progress)
+        if options.dry_run:
+            progress.step("dry run: nothing was changed")
+    print(json.dumps(pruned.to_json()) if options.json else pruned)
+    return 0
+
+
+def _pin(options: argparse.Namespace) -> int:
+    from ...cache.pins import parse_held, pin
+    from ..wiring import open_workspace
+
+    made = pin(open_workspace().local, options.name, [parse_held(text) for text in options.held])
+    _say({"pin": made.to_json()}, f"{made.name} holds {len(options.held)}", options)
+    return 0
+
+
+def _unpin(options: argparse.Namespace) -> int:
+    from ...cache.pins import unpin
+    from ..wiring import open_workspace
+
+    unpin(open_workspace().local, options.name)
+    _say({"unpinned": options.name}, f"{options.name} holds nothing any more", options)
+    return 0
+
+
+def _pins(options: argparse.Namespace) -> int:
+    from ...cache.pins import list_pins
+    from ..wiring import open_workspace
+
+    pins = list_pins(open_workspace().local)
+    lines = [f"{pin.name}\t{held}" for pin in pins for held in (*pin.keys, *pin.digests)]
+    _say({"pins": [pin.to_json() for pin in pins]}, "\n".join(lines) or "there are no pins", options)
+    return 0
+
+
+def _key(options: argparse.Namespace) -> int:
+    from ...cache.signed import make_key
+
+    public = make_key(options.file).public_text
+    _say({"public": public}, public, options)
+    return 0
+
+
+def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> None:
+    print(json.dumps(data) if options.json else text)
+
+
+_VERBS = {
+    "stats": _Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
+    "ls": _Verb("list traces of the local store", (" numpy", " --recipe image/1 --json"), _ls_options, _ls),
+    "prune": _Verb(
+        "delete what no trace reaches, and what is too old or too much, from the local store",
+        (" --dry-run", " --max-age 30d --max-size 200GB"),
+        _prune_options,
+        _prune,
+    ),
+    "pin": _Verb(
+        "keep traces and images from being pruned",
+        (f" vision-v1 sha256:{'5f' * 32}",),
+        _pin_options,
+        _pin,
+    ),
+    "unpin": _Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
+    "pins": _Verb("list what is pinned", ("",), _no_options, _pins),
+    "key": _Verb(
+        "make a key that signs traces; print its public part", (" signing.pem",), _key_options, _key
+    ),
+}

@@ -1,0 +1,69 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from ...config.definition import Environment
+    from ..wiring import Request
+
+
+def json_option(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object; errors too")
+    return parser
+
+
+def quiet_option(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """`--quiet`."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    return parser
+
+
+def plan_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """An environment, how it is solved, and `--json`."""
+    return _solve_options(_file(json_option(parser)))
+
+
+def _file(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("file", type=Path, metavar="FILE", help="environment, conda or requirements file")
+    parser.add_argument("--image", help="base image, for a file that names none")
+    return parser
+
+
+def _solve_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    sdist = "let a package be built from source"
+    parser.add_argument("--policy", default="", help="age of a lock that serves: locked, always, max-age=7d")
+    parser.add_argument("--refresh", dest="policy", action="store_const", const="always", help="solve again")
+    parser.add_argument("--allow-sdist", action="append", default=[], metavar="NAME", help=sdist)
+    return parser
+
+
+def load(options: argparse.Namespace) -> Environment:
+    """The environment asked for; its warnings go to standard error."""
+    from ...config.load import load as load_file
+
+    environment = load_file(options.file, image=options.image)
+    tell(environment.warnings, options)
+    return environment
+
+
+def tell(warnings: Iterable[str], options: argparse.Namespace) -> None:
+    """A definition's warnings, for people."""
+    for warning in () if options.json else warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def request(options: argparse.Namespace) -> Request:
+    """What is asked beyond the environment."""
+    from ..destination import Destination
+    from ..wiring import Request
+
+    to = Destination.parse(getattr(options, "to", None))
+    return Request(to, options.policy, frozenset(options.allow_sdist))

@@ -1,0 +1,90 @@
+"""A hit by file: what a file declared when it was last read, so that an unchanged one is not parsed again.
+
+Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/1`,
+local only) keeps the canonical definition beside the xxh3 of every file that was read for it. Whatever goes
+another way than a hit (an error too) is left to `ensure`, which reads the file.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import xxhash
+
+from ..builders.pin import pin
+from ..builders.recall import environment_inputs, recall
+from ..cache.digest import Json, key_inputs, key_of_inputs
+from ..cache.store import Trace
+from ..errors import DefinitionError, IntegrityError, RegistryError
+from .built import Built
+from .destination import deliver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from ..config.definition import Environment
+    from .progress import Progress
+    from .wiring import Request, Workspace
+
+FILE = "file/1"
+
+
+def recall_file(
+    path: Path, image: str | None, request: Request, workspace: Workspace, progress: Progress
+) -> tuple[Built, tuple[str, ...]] | None:
+    """The image that `path` gives at its destination, and the file's warnings; None if it takes a build."""
+    start = time.perf_counter()
+    inputs = _inputs(path, image)
+    known = workspace.local.look(key_of_inputs(inputs), inputs)
+    if not isinstance(known, Trace) or _contents(known) != _read(name for name, _ in _contents(known)):
+        return None
+    world, recipe = workspace.world(request, progress.step), workspace.recipe
+    outputs = cast("Mapping[str, Any]", known.outputs)
+    definition = outputs["definition"]
+    try:
+        base = pin(definition["image"], world.platform, recipe.prefix, world.registries, world.store)
+        found = recall(environment_inputs(definition, base, world, recipe), base, world)
+        if found is None:
+            return None
+        delivered = deliver(found, request.destination, workspace, progress)
+    except (DefinitionError, IntegrityError, RegistryError):
+        return None
+    return Built(found, delivered, time.perf_counter() - start), tuple(outputs["warnings"])
+
+
+def remember_file(environment: Environment, image: str | None, workspace: Workspace) -> None:
+    """Record what the file declared, if an image can be recalled by it."""
+    from ..config.canonical import definition_inputs
+
+    if environment.source is None or environment.definition.image is None:
+        return
+    inputs = _inputs(environment.source, image)
+    outputs: dict[str, Json] = {
+        "definition": definition_inputs(environment.definition),
+        "files": _read(str(path.absolute()) for path in environment.files),
+        "warnings": environment.warnings,
+    }
+    workspace.local.record(Trace(key_of_inputs(inputs), inputs, outputs))
+
+
+def _inputs(path: Path, image: str | None) -> Mapping[str, Json]:
+    return key_inputs(FILE, {"file": str(path.absolute()), "image": image})
+
+
+def _contents(known: Trace) -> list[list[str]]:
+    return [list(map(str, pair)) for pair in cast("list[list[str]]", known.outputs["files"])]
+
+
+def _read(names: Iterable[str]) -> list[list[str]]:
+    """Each file with the xxh3 of its content, "" for one that cannot be read."""
+    return [[name, _content(name)] for name in names]
+
+
+def _content(name: str) -> str:
+    try:
+        with open(name, "rb") as stream:  # noqa: PTH123  (a name, and pathlib's open is slower)
+            return xxhash.xxh3_128_hexdigest(stream.read())
+    except OSError:
+        return ""

@@ -1,0 +1,48 @@
+"""Connect the tiers that the settings name: a registry's repository or an S3 bucket, behind one Protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from ..cache.complete import Complete
+from ..cache.presence import Remembered
+from ..cache.signed import Signed, Signer
+from ..cache.tiered import Tier
+
+if TYPE_CHECKING:
+    from ..cache.store import Store
+    from .wiring import Workspace
+
+WORKSPACE = "workspace"
+GLOBAL = "global"
+
+
+def connect(workspace: Workspace) -> tuple[Tier, ...]:
+    """The remote tiers, nearest first. Raises SettingsError."""
+    own = workspace.settings
+    places = ((WORKSPACE, own.workspace, own.workspace_writers), (GLOBAL, own.global_, own.global_writers))
+    return tuple(_tier(name, place, trusted, workspace) for name, place, trusted in places if place)
+
+
+def _tier(name: str, place: str, trusted: tuple[str, ...], workspace: Workspace) -> Tier:
+    store = _store(place, workspace)
+    seen = workspace.local.root / "presence" / xxhash.xxh3_64_hexdigest(place.encode())
+    blobs = Remembered(store, seen)
+    key = workspace.settings.signing_key
+    signed = Signed(store, Signer.from_file(key) if key else None, trusted)
+    return Tier(name, blobs, Complete(signed, blobs.missing), writable=name == WORKSPACE)
+
+
+def _store(place: str, workspace: Workspace) -> Store:
+    if place.startswith("s3://"):
+        from ..cache.bucket import Bucket
+        from ..cache.s3 import S3Store
+
+        return S3Store(Bucket.parse(place))
+    from ..cache.artifacts import RegistryStore
+    from ..cache.reference import Reference
+
+    reference = Reference.parse(place)
+    return RegistryStore(workspace.repository(reference), workspace.origins(reference))
