@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ..cache.digest import CHUNK, digest_stream
+from ..cache.files import touch
 from ..errors import PackageError, PrebakeError, Unreachable
 from .logins import find_login
 from .sources import login_hint, mirrored, redact, without_user
@@ -69,10 +70,12 @@ def locate(canonical: str, sources: Sources) -> Located:
 
 def _is_whole(path: Path, digest: Digest) -> bool:
     """Whether the archive is there; read, because only a build pays for that (1 GB/s)."""
-    if not path.exists():
+    try:
+        touch(path)  # no trace reaches an archive: prune spares it for its youth alone
+        with path.open("rb") as stream:
+            return digest_stream(stream)[0] == digest
+    except FileNotFoundError:
         return False
-    with path.open("rb") as stream:
-        return digest_stream(stream)[0] == digest
 
 
 def _not_as_locked(archive: Archive) -> Callable[[Digest], PackageError]:

@@ -1,7 +1,8 @@
 """The shortcut of a hit: this definition on this pinned base was resolved, planned and built before.
 
 One trace (`environment/1`) instead of two solves, a plan and its layers: nothing is solved, no lock is read,
-no key of a layer computed. It is written after the image's trace and means nothing without its blobs.
+no key of a layer computed. It is written after the image's trace and means nothing without its blobs. It
+holds on to the locks too: what is asked for every day must not lose them to a prune, and drift.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from .pin import PinnedBase
     from .recipe import Recipe
+    from .resolve import Resolved
     from .world import World
 
 ENVIRONMENT = "environment/1"
@@ -63,17 +65,20 @@ def recall(inputs: Mapping[str, Json], base: PinnedBase, world: World) -> ImageR
     manifest = Manifest.from_bytes(store.read_small(trace.blobs[0]), str(store))
     described = cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])
     layers = tuple(_layer(each, hit(found.tier)) for each in described)
-    return ImageResult(Key(str(trace.outputs["key"])), base, manifest, trace.blobs, layers)
+    own = {manifest.config.digest, *(layer.layer.digest for layer in layers)}
+    blobs = (trace.blobs[0], *(blob for blob in trace.blobs[1:] if blob.digest in own))
+    return ImageResult(Key(str(trace.outputs["key"])), base, manifest, blobs, layers)
 
 
-def remember(inputs: Mapping[str, Json], image: ImageResult, solved_at: int, world: World) -> None:
-    """Record that `inputs` made `image`, by solves of that time."""
+def remember(inputs: Mapping[str, Json], image: ImageResult, resolved: Resolved, world: World) -> None:
+    """Record that `inputs` made `image`, by the solves of `resolved`."""
     layers = [result.to_json() for result in image.layers]
     for layer, result in zip(layers, image.layers, strict=True):
         layer |= {"title": result.planned.title, "media_type": result.layer.descriptor.media_type}
         del layer["seconds"], layer["outcome"]
-    outputs: dict[str, Json] = {"at": solved_at, "key": str(image.key), "layers": layers}
-    world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, image.blobs))
+    outputs: dict[str, Json] = {"at": resolved.solved_at, "key": str(image.key), "layers": layers}
+    blobs = (*image.blobs, *resolved.answers)
+    world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, blobs))
 
 
 def _layer(data: Mapping[str, Any], outcome: str) -> LayerResult:

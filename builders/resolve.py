@@ -40,7 +40,7 @@ WHEEL_MEDIA_TYPE = "application/vnd.prebake.wheel"
 class Resolved:
     """A definition after the world was asked: pinned base and lock.
 
-    `solved_at` is the Unix time of the older of its solves.
+    `solved_at` is the Unix time of the older of its solves, `answers` are the blobs that hold what they gave.
     """
 
     definition: Definition
@@ -48,6 +48,7 @@ class Resolved:
     lock: Lock | None
     platform: str
     solved_at: int = 0
+    answers: tuple[Descriptor, ...] = ()
 
     @property
     def variables(self) -> dict[str, str]:
@@ -81,8 +82,9 @@ def resolve_on(base: PinnedBase, environment: Environment, world: World, prefix:
         return Resolved(definition, base, None, world.platform, int(time.time()))
     with image_line(environment):
         target = _target(base, world, prefix)
-    lock, at = _solve(environment, definition.conda, target, world)
-    return Resolved(definition, base, lock, world.platform, at)
+    solves = _solve(environment, definition.conda, target, world)
+    at, answers = min(solve.at for solve in solves), tuple(solve.answer for solve in solves)
+    return Resolved(definition, base, solves[-1].lock, world.platform, at, answers)
 
 
 def _target(base: PinnedBase, world: World, prefix: str) -> Target:
@@ -101,15 +103,22 @@ def _target(base: PinnedBase, world: World, prefix: str) -> Target:
     return Target(world.platform, base.facts.glibc, world.cuda)
 
 
-def _solve(environment: Environment, spec: CondaSpec, target: Target, world: World) -> tuple[Lock, int]:
-    lock, at = _solve_conda(environment, spec, target, world)
-    if not spec.pip:
-        return lock, at
-    lock, pip_at = _solve_pip(environment, spec, lock, world)
-    return lock, min(at, pip_at)
+@dataclass(frozen=True)
+class _Solve:
+    """A lock, when it was made (Unix time), and the blob it lies in."""
+
+    lock: Lock
+    at: int
+    answer: Descriptor
 
 
-def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, world: World) -> tuple[Lock, int]:
+def _solve(environment: Environment, spec: CondaSpec, target: Target, world: World) -> list[_Solve]:
+    """Conda's solve, then pip's on top of it, if there is one."""
+    conda = _solve_conda(environment, spec, target, world)
+    return [conda, _solve_pip(environment, spec, conda.lock, world)] if spec.pip else [conda]
+
+
+def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, world: World) -> _Solve:
     def ask() -> Lock:
         from .conda_solve import solve_conda
 
@@ -132,7 +141,7 @@ def conda_inputs(spec: CondaSpec, target: Target, sources: Sources) -> Mapping[s
     return key_inputs(SOLVE, inputs)
 
 
-def _solve_pip(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> tuple[Lock, int]:
+def _solve_pip(environment: Environment, spec: CondaSpec, conda: Lock, world: World) -> _Solve:
     def ask() -> Lock:
         from .pip_step import solve_wheels
 
@@ -156,8 +165,8 @@ def pip_inputs(spec: CondaSpec, conda: Lock, world: World) -> Mapping[str, Json]
     return key_inputs(PIP_SOLVE, inputs)
 
 
-def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -> tuple[Lock, int]:
-    """The lock that answers `inputs`, and when it was made."""
+def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -> _Solve:
+    """The lock that answers `inputs`."""
     key = key_of_inputs(inputs)
 
     def make() -> Trace:
@@ -168,7 +177,8 @@ def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -
         return _solved(inputs, ask(), world)
 
     trace = world.store.obtain(Wanted(key, inputs, make, world.policy.serves)).trace
-    return Lock.from_bytes(world.store.local.read_small(trace.blobs[0])), made_at(trace)
+    answer = trace.blobs[0]
+    return _Solve(Lock.from_bytes(world.store.local.read_small(answer)), made_at(trace), answer)
 
 
 def _solved(inputs: Mapping[str, Json], lock: Lock, world: World) -> Trace:

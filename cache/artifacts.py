@@ -98,6 +98,10 @@ class RegistryStore:
         if self._origins:
             self._origins.remember([blob.digest], self._repository.name)
 
+    def discard(self, digest: Digest) -> None:
+        """Send the blob anew with the next `put`; the registry alone can delete what it has."""
+        self._doubted.add(digest)
+
     def look(self, key: Key, inputs: Mapping[str, Json]) -> Trace | Miss:
         """The trace of `key` if its recorded inputs are `inputs`; one GET, unless its config is large.
 

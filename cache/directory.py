@@ -6,6 +6,9 @@
       blobs/sha256/HEX               bytes by digest
       traces/KE/KEY.json             traces by key
       quarantine/HEX                 blobs that were not what their digest says
+      pins/  tombstones/  trash/     what prune keeps, what it evicted, what it is about to (see sweep.py)
+      presence/                      what remote tiers were seen to hold (see presence.py)
+      leases.db  prune.lock          who makes what just now; who prunes
       tmp/                           half-written files; nobody reads them, a day later they go
 
 Invariant: a name appears only by rename of a complete file, so a process killed at any moment leaves a
@@ -17,7 +20,6 @@ size, its digest or its canonical inputs give away, and it counts as a miss.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
 from pathlib import Path
@@ -27,7 +29,7 @@ import xxhash
 
 from ..errors import IntegrityError
 from .digest import CHUNK, Digest, Json, Key, canonical, digest_stream
-from .files import replacing, store_errors
+from .files import replacing, store_errors, touch
 from .oci import Descriptor
 from .store import BlobNotFound, HashingWriter, Miss, Reason, Trace, read_trace
 
@@ -38,17 +40,6 @@ CHECK = "io.prebake.xxh3-64"
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _EMPTY_INDEX = b'{"manifests":[],"schemaVersion":2}'
 _LEFTOVER_SECONDS = 86_400
-
-
-def _touch(path: Path) -> None:
-    """Mark as used now. Raises FileNotFoundError if it was pruned; other users' files stay as they are."""
-    try:
-        os.utime(path)
-    except PermissionError:
-        return
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
 
 
 def _remove(path: Path) -> None:
@@ -203,7 +194,9 @@ class DirectoryStore:
         try:
             if CHECK in blob.annotations:
                 self.read_small(blob)
-            return self.path(blob.digest).stat().st_size == blob.size
+            path = self.path(blob.digest)
+            touch(path)  # whoever hears that it is here relies on it: prune lets young blobs be
+            return path.stat().st_size == blob.size
         except (FileNotFoundError, IntegrityError):
             return False
 
@@ -218,10 +211,15 @@ class DirectoryStore:
             with path.open("rb") as stream:
                 whole = digest_stream(stream)[0] == digest
             if not whole:
-                (self.root / "quarantine").mkdir(exist_ok=True)
-                path.replace(self.root / "quarantine" / path.name)
+                self.discard(digest)
                 found.append(digest)
         return found
+
+    def discard(self, digest: Digest) -> None:
+        """Move a corrupt blob to quarantine."""
+        (self.root / "quarantine").mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.path(digest).replace(self.root / "quarantine" / digest.hex)
 
     def _trace_path(self, key: Key) -> Path:
         return self._traces / key.hex[:2] / f"{key.hex}.json"
@@ -231,7 +229,7 @@ class DirectoryStore:
         path = self._trace_path(key)
         try:
             data = path.read_bytes()
-            _touch(path)
+            touch(path)
         except FileNotFoundError:
             return Miss(Reason.NEVER)
         return read_trace(key, data, inputs)

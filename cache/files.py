@@ -55,3 +55,14 @@ def replacing(target: Path, tmp: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def touch(path: Path) -> None:
+    """Mark as used now. Raises FileNotFoundError if it was pruned; other users' files stay as they are."""
+    try:
+        os.utime(path)
+    except PermissionError:
+        return
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise

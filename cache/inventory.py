@@ -140,8 +140,8 @@ def _trace(entry: os.DirEntry[str]) -> TraceFile | None:
 def _read(key: Key, used: float, raw: dict[str, Any]) -> TraceFile:
     blobs = {blob.digest: blob.size for blob in map(Descriptor.from_json, raw["blobs"])}
     recipe, inputs = str(raw["inputs"]["recipe"]), raw["inputs"]["inputs"]
-    contents = _contents(inputs, raw["outputs"])
-    return TraceFile(key, used, recipe, tuple(blobs), sum(blobs.values()), dict(raw.get("notes") or {}), contents)
+    contents, notes = _contents(inputs, raw["outputs"]), dict(raw.get("notes") or {})
+    return TraceFile(key, used, recipe, tuple(blobs), sum(blobs.values()), notes, contents)
 
 
 def _contents(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> tuple[str, ...]:

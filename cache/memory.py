@@ -43,6 +43,10 @@ class MemoryStore:
         """The digests of those blobs that are not here with their size."""
         return {b.digest for b in blobs if b.digest not in self.blobs or len(self.blobs[b.digest]) != b.size}
 
+    def discard(self, digest: Digest) -> None:
+        """Drop a corrupt blob."""
+        self.blobs.pop(digest, None)
+
     def look(self, key: Key, inputs: Mapping[str, Json]) -> Trace | Miss:
         """The trace of `key`, if it was made from `inputs`."""
         data = self.traces.get(key)

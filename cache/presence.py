@@ -1,8 +1,8 @@
 """Which blobs a tier was seen to hold a moment ago: an empty file each, its time the time of the sight.
 
 Believed for less than any registry's garbage collection lets an unused blob live. A belief that turns out
-wrong is dropped by whoever finds out, so that the next look asks again. A blob that was there but corrupt is
-distrusted (`HEX.bad`): it counts as missing for a day, or until it was put again.
+wrong is dropped by whoever finds out, so that the next look asks again. A blob that was there but corrupt
+(`HEX.bad`) counts as missing for a day, or until it was put again.
 """
 
 from __future__ import annotations
@@ -40,41 +40,44 @@ class Remembered:
         try:
             return self._blobs.open(digest)
         except BlobNotFound:
-            self.forget(digest)
+            self._forget(digest)
             raise
 
     def put(self, blob: Descriptor, open_blob: Callable[[], IO[bytes]]) -> None:
-        """Store a blob; all or nothing, idempotent."""
+        """Store a blob; all or nothing, idempotent. One that was corrupt is discarded first."""
+        bad = self._bad(blob.digest)
+        if bad.exists():
+            self._blobs.discard(blob.digest)
         self._blobs.put(blob, open_blob)
-        self._bad(blob.digest).unlink(missing_ok=True)
-        self._remember(blob.digest)
+        bad.unlink(missing_ok=True)
+        self._remember(blob)
 
     def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
         """The digests of those blobs that are not there; those seen a moment ago are."""
         asked = list(blobs)
         bad = {blob.digest for blob in asked if _younger(self._bad(blob.digest), _DISTRUST_SECONDS)}
-        doubtful = [blob for blob in asked if not _younger(self._good(blob.digest), self._seconds)]
+        doubtful = [blob for blob in asked if not _younger(self._good(blob), self._seconds)]
         gone = self._blobs.missing(doubtful) if doubtful else set()
         for blob in doubtful:
             if blob.digest not in gone:
-                self._remember(blob.digest)
+                self._remember(blob)
         return gone | bad
 
-    def forget(self, digest: Digest) -> None:
-        """Ask again from now on."""
-        self._good(digest).unlink(missing_ok=True)
-
-    def distrust(self, digest: Digest) -> None:
-        """What is there is corrupt: it counts as missing."""
+    def discard(self, digest: Digest) -> None:
+        """What is there is corrupt: it counts as missing until it is put again."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._bad(digest).touch()
 
-    def _remember(self, digest: Digest) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._good(digest).touch()
+    def _forget(self, digest: Digest) -> None:
+        for seen in self._folder.glob(f"{digest.hex}-*"):
+            seen.unlink(missing_ok=True)
 
-    def _good(self, digest: Digest) -> Path:
-        return self._folder / digest.hex
+    def _remember(self, blob: Descriptor) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._good(blob).touch()
+
+    def _good(self, blob: Descriptor) -> Path:
+        return self._folder / f"{blob.digest.hex}-{blob.size}"
 
     def _bad(self, digest: Digest) -> Path:
         return self._folder / f"{digest.hex}.bad"

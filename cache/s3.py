@@ -90,6 +90,10 @@ class S3Store:
             self._objects.require_bucket()
         return gone
 
+    def discard(self, digest: Digest) -> None:
+        """Delete a corrupt blob."""
+        self.delete([digest])
+
     def look(self, key: Key, inputs: Mapping[str, Json]) -> Trace | Miss:
         """The trace of `key`, if it was made from `inputs`."""
         data, _ = self._objects.read(self.name(key))

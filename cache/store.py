@@ -109,6 +109,9 @@ class BlobStore(Protocol):
     def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
         """The digests of those blobs that are not here with their size."""
 
+    def discard(self, digest: Digest) -> None:
+        """Set a blob aside that was read and found corrupt, so that the next `put` stores it anew."""
+
 
 class TraceStore(Protocol):
     """Traces by key."""

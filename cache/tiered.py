@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from .directory import DirectoryStore
     from .leases import Leases
     from .oci import Descriptor
-    from .presence import Remembered
     from .single_flight import Busy
-    from .store import TraceStore
+    from .store import BlobStore, TraceStore
 
 LOCAL = "local"
 MADE = "made"
@@ -41,7 +40,7 @@ class Tier:
     """A remote tier: its name for people, its bytes, its traces (complete and trusted ones only)."""
 
     name: str
-    blobs: Remembered
+    blobs: BlobStore
     traces: TraceStore
     writable: bool = False
 
@@ -243,7 +242,7 @@ class Tiers:
         except BlobNotFound:
             raise
         except IntegrityError:
-            tier.blobs.distrust(digest)
+            tier.blobs.discard(digest)
             raise
 
 

@@ -41,6 +41,10 @@ class Verified:
         """The digests of those blobs that are not there with their size."""
         return self._blobs.missing(blobs)
 
+    def discard(self, digest: Digest) -> None:
+        """Set a corrupt blob aside."""
+        self._blobs.discard(digest)
+
 
 def verified(stream: IO[bytes], digest: Digest, store: object) -> IO[bytes]:
     """`stream`, which raises IntegrityError instead of its last bytes if it is not the blob `digest`.

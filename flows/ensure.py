@@ -71,5 +71,5 @@ def _ensure(
     resolved = resolve_on(base, environment, world, workspace.recipe.prefix)
     world = guarded(world, [*channels, *archives_of(resolved)], registries, workspace)
     image, delivered = build_environment(resolved, request.destination, workspace, world, progress)
-    remember(asked, image, resolved.solved_at, world)
+    remember(asked, image, resolved, world)
     return image, delivered

@@ -17,6 +17,7 @@ from ..builders.resolve import resolve_on
 from ..cache.tiered import share
 from ..config.canonical import definition_inputs
 from ..errors import SettingsError
+from .progress import megabytes
 from .tiers import GLOBAL
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Promoted:
     digest: str
     traces: int
     bytes_copied: int
+
+    def __str__(self) -> str:
+        copied = megabytes(self.bytes_copied)
+        return f"{self.digest}: {self.traces} traces are in the global tier, {copied} copied"
 
     def to_json(self) -> dict[str, Any]:
         """The object that `cache promote --json` prints."""

@@ -10,6 +10,7 @@ from ..cache.complete import Complete
 from ..cache.presence import Remembered
 from ..cache.signed import Signed, Signer
 from ..cache.tiered import Tier
+from ..cache.verified import Verified
 
 if TYPE_CHECKING:
     from ..cache.store import Store
@@ -29,7 +30,7 @@ def connect(workspace: Workspace) -> tuple[Tier, ...]:
 def _tier(name: str, place: str, trusted: tuple[str, ...], workspace: Workspace) -> Tier:
     store = _store(place, workspace)
     seen = workspace.local.root / "presence" / xxhash.xxh3_64_hexdigest(place.encode())
-    blobs = Remembered(store, seen)
+    blobs = Remembered(Verified(store), seen)
     key = workspace.settings.signing_key
     signed = Signed(store, Signer.from_file(key) if key else None, trusted)
     return Tier(name, blobs, Complete(signed, blobs.missing), writable=name == WORKSPACE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import json_option
+from .options import file_options, json_option, load, request, solve_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,10 @@ def _pin_options(parser: argparse.ArgumentParser) -> None:
 
 def _unpin_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the pin")
+
+
+def _promote_options(parser: argparse.ArgumentParser) -> None:
+    solve_options(file_options(parser))
 
 
 def _key_options(parser: argparse.ArgumentParser) -> None:
@@ -152,6 +156,17 @@ def _pins(options: argparse.Namespace) -> int:
     return 0
 
 
+def _promote(options: argparse.Namespace) -> int:
+    from ..progress import shown
+    from ..promote import promote
+    from ..wiring import open_workspace
+
+    with shown(quiet=options.json) as progress:
+        done = promote(load(options), request(options), open_workspace(), progress)
+    _say(done.to_json(), str(done), options)
+    return 0
+
+
 def _key(options: argparse.Namespace) -> int:
     from ...cache.signed import make_key
 
@@ -181,6 +196,9 @@ _VERBS = {
     ),
     "unpin": _Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
     "pins": _Verb("list what is pinned", ("",), _no_options, _pins),
+    "promote": _Verb(
+        "copy an environment that was built to the global tier", (" env.yml",), _promote_options, _promote
+    ),
     "key": _Verb(
         "make a key that signs traces; print its public part", (" signing.pem",), _key_options, _key
     ),

@@ -28,16 +28,18 @@ def quiet_option(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def plan_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """An environment, how it is solved, and `--json`."""
-    return _solve_options(_file(json_option(parser)))
+    return solve_options(file_options(json_option(parser)))
 
 
-def _file(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def file_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """An environment."""
     parser.add_argument("file", type=Path, metavar="FILE", help="environment, conda or requirements file")
     parser.add_argument("--image", help="base image, for a file that names none")
     return parser
 
 
-def _solve_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def solve_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """How it is solved."""
     sdist = "let a package be built from source"
     parser.add_argument("--policy", default="", help="age of a lock that serves: locked, always, max-age=7d")
     parser.add_argument("--refresh", dest="policy", action="store_const", const="always", help="solve again")

@@ -14,7 +14,7 @@ import yaml
 
 Prebake = Callable[..., CompletedProcess[str]]
 Definition = Callable[..., str]
-COMMANDS = ("build", "plan", "lock", "explain", "verify", "run", "schema")
+COMMANDS = ("build", "plan", "lock", "explain", "verify", "run", "schema", "cache")
 DEMO = Path(__file__).parents[1] / "world/demo.yml"
 
 

@@ -18,8 +18,10 @@ from prebake.cache.digest import Digest, Key
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.memory import MemoryStore
 from prebake.cache.oci import CONFIG, MANIFEST, Descriptor, Manifest
+from prebake.cache.presence import Remembered
 from prebake.cache.registry import Repository
 from prebake.cache.s3 import S3Store
+from prebake.cache.signed import Signed, make_key
 from prebake.cache.store import BlobStore, TraceStore
 from prebake.cache.transport import Transport
 from prebake.cache.verified import Verified
@@ -93,11 +95,23 @@ def registry(request: pytest.FixtureRequest) -> Iterator[Tested]:
     repository.transport.close()
 
 
+@contextmanager
+def tier(request: pytest.FixtureRequest) -> Iterator[Tested]:
+    """The stack of a remote tier, over S3: checked, remembered, signed, complete."""
+    folder: Path = request.getfixturevalue("tmp_path")
+    signer = make_key(folder / "signing.pem")
+    with bucket(request) as inner:
+        blobs = Remembered(Verified(inner.blobs), folder / "presence")
+        signed = Signed(inner.traces, signer, (signer.public_text,))
+        yield Tested(blobs, Complete(signed, blobs.missing), inner.damage)
+
+
 STORES: dict[str, Factory] = {
     "directory": directory,
     "memory": memory,
     "registry": registry,
     "s3": bucket,
+    "tier": tier,
     "wrapped": wrapped,
 }
 

@@ -155,3 +155,22 @@ def test_many_blobs_from_many_threads(blobs: BlobStore) -> None:
         stored = list(pool.map(lambda data: put(blobs, data), contents))
         assert blobs.missing(stored) == set()
         assert list(pool.map(lambda blob: read(blobs, blob.digest), stored)) == contents
+
+
+def test_what_was_discarded_is_stored_anew(blobs: BlobStore) -> None:
+    """A corrupt blob of the right size is in nobody's way."""
+    data = b"a layer"
+    blob = Descriptor(LAYER_GZIP, Digest.of(data), len(data))
+    blobs.put(blob, lambda: io.BytesIO(data))
+    blobs.discard(blob.digest)
+    asked = []
+
+    def open_blob() -> IO[bytes]:
+        asked.append(blob)
+        return io.BytesIO(data)
+
+    blobs.put(blob, open_blob)
+    assert asked
+    assert not blobs.missing([blob])
+    with blobs.open(blob.digest) as stream:
+        assert stream.read() == data

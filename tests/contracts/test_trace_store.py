@@ -39,15 +39,23 @@ def blob(blobs: BlobStore) -> Descriptor:
     return stored
 
 
+def recorded(found: Trace | Miss) -> Trace | Miss:
+    """The trace without what a signing store notes on it."""
+    if isinstance(found, Miss):
+        return found
+    notes = {name: note for name, note in found.notes.items() if name not in ("writer", "signature")}
+    return replace(found, notes=notes)
+
+
 def test_nothing_is_found_where_nothing_was_recorded(traces: TraceStore) -> None:
     assert traces.look(KEY, INPUTS) == Miss(Reason.NEVER)
 
 
 def test_what_is_recorded_is_found(traces: TraceStore, blob: Descriptor) -> None:
     outputs: dict[str, Json] = {"layer": str(blob.digest), "größe": [1, None, {"名": True}]}
-    trace = Trace(KEY, INPUTS, outputs, (blob,), {"writer": "Zoë 🙂", "seconds": 12})
+    trace = Trace(KEY, INPUTS, outputs, (blob,), {"maker": "Zoë 🙂", "seconds": 12})
     traces.record(trace)
-    assert traces.look(KEY, INPUTS) == trace
+    assert recorded(traces.look(KEY, INPUTS)) == trace
     assert traces.look(key_of_inputs(OTHER), OTHER) == Miss(Reason.NEVER)
 
 
@@ -63,7 +71,7 @@ def test_any_trace_is_found(
 ) -> None:
     trace = Trace(key_of_inputs(inputs), inputs, outputs, (blob,) * count, notes)
     traces.record(trace)
-    assert traces.look(trace.key, inputs) == trace
+    assert recorded(traces.look(trace.key, inputs)) == trace
 
 
 def test_blobs_of_a_trace_are_there(traces: TraceStore, blobs: BlobStore, blob: Descriptor) -> None:
@@ -93,7 +101,7 @@ def test_a_damaged_trace_is_a_miss_until_it_is_recorded_again(
     assert isinstance(found, Miss)
     assert found.reason is Reason.DAMAGED
     traces.record(trace)
-    assert traces.look(KEY, INPUTS) == trace
+    assert recorded(traces.look(KEY, INPUTS)) == trace
 
 
 def test_the_last_record_counts(traces: TraceStore, blob: Descriptor) -> None:
@@ -101,9 +109,9 @@ def test_the_last_record_counts(traces: TraceStore, blob: Descriptor) -> None:
     second = Trace(KEY, INPUTS, {"n": 2}, (), {"seconds": 2})
     for trace in (first, first, second):
         traces.record(trace)
-    assert traces.look(KEY, INPUTS) == second
+    assert recorded(traces.look(KEY, INPUTS)) == second
     traces.record(first)
-    assert traces.look(KEY, INPUTS) == first
+    assert recorded(traces.look(KEY, INPUTS)) == first
 
 
 def test_of_records_at_once_one_is_found_whole(traces: TraceStore) -> None:
@@ -112,7 +120,7 @@ def test_of_records_at_once_one_is_found_whole(traces: TraceStore) -> None:
     with ThreadPoolExecutor(len(written)) as pool:
         recording = [pool.submit(traces.record, trace) for trace in written]
         while not all(each.done() for each in recording):
-            assert traces.look(KEY, INPUTS) in written
+            assert recorded(traces.look(KEY, INPUTS)) in written
         for each in recording:
             each.result()
     found = traces.look(KEY, INPUTS)
