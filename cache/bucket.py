@@ -61,7 +61,8 @@ class Bucket:
 
 
 def _invalid(what: str, found: str, allowed: str) -> SettingsError:
-    return SettingsError(f"not an S3 {what}", facts={"found": found, "allowed": allowed})
+    hint = "write s3://BUCKET/PREFIX"
+    return SettingsError(f"not an S3 {what}", facts={"found": found, "allowed": allowed}, hint=hint)
 
 
 _ACCESS = (

@@ -49,7 +49,10 @@ def check_url(url: str) -> None:
 def _bad_url() -> SettingsError:
     # not even the url: what cannot be parsed may hold a password anywhere
     allowed = "\n".join(f"{scheme}..." for scheme in _SCHEMES)
-    return SettingsError("the url of the lease database makes no sense", facts={"allowed": allowed})
+    hint = "write for instance postgresql+psycopg://prebake@db.example.com/prebake"
+    return SettingsError(
+        "the url of the lease database makes no sense", facts={"allowed": allowed}, hint=hint
+    )
 
 
 class Database(Protocol):

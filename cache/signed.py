@@ -71,7 +71,9 @@ def make_key(path: Path) -> Signer:
 
 
 def _unusable(path: Path, reason: str | None) -> SettingsError:
-    return SettingsError("the signing key cannot be used", facts={"file": path, "reason": reason})
+    hint = "make one with `prebake cache key FILE`, or correct the path"
+    facts = {"file": path, "reason": reason}
+    return SettingsError("the signing key cannot be used", facts=facts, hint=hint)
 
 
 class Signed:
@@ -82,7 +84,9 @@ class Signed:
         self._signer = signer
         self._trusted = trusted
         for wrong in (entry for entry in trusted if not _PUBLIC.fullmatch(entry)):
-            raise SettingsError("not a public key", facts={"found": wrong, "expected": "ed25519:BASE64"})
+            facts = {"found": wrong, "allowed": "ed25519:BASE64"}
+            hint = "write what `prebake cache key FILE` printed"
+            raise SettingsError("not a public key", facts=facts, hint=hint)
 
     def __str__(self) -> str:
         return str(self._inner)

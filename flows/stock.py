@@ -62,7 +62,9 @@ def stats(workspace: Workspace, progress: Progress) -> Stats:
     store = workspace.local
     progress.step(f"reading {store}")
     traces, blobs = list_traces(store), list_blobs(store)
-    images = [trace for trace in traces if trace.recipe.startswith("image/")]
+    # an image that another machine made is known by its environment's trace alone
+    known = {trace.blobs[0]: trace for trace in traces if trace.recipe.startswith(("image/", "environment/"))}
+    images = list(known.values())
     reached = {digest for trace in images for digest in trace.blobs}
     progress.step(f"measuring {', '.join(FOLDERS)}")
     return Stats(

@@ -11,6 +11,7 @@ from ..cache.presence import Remembered
 from ..cache.signed import Signed, Signer
 from ..cache.tiered import Tier
 from ..cache.verified import Verified
+from .wiring import tier_reference
 
 if TYPE_CHECKING:
     from ..cache.store import Store
@@ -28,7 +29,7 @@ def connect(workspace: Workspace) -> tuple[Tier, ...]:
 
 
 def _tier(name: str, place: str, trusted: tuple[str, ...], workspace: Workspace) -> Tier:
-    store = _store(place, workspace)
+    store = _store(name, place, workspace)
     seen = workspace.local.root / "presence" / xxhash.xxh3_64_hexdigest(place.encode())
     blobs = Remembered(Verified(store), seen)
     key = workspace.settings.signing_key
@@ -36,14 +37,13 @@ def _tier(name: str, place: str, trusted: tuple[str, ...], workspace: Workspace)
     return Tier(name, blobs, Complete(signed, blobs.missing), writable=name == WORKSPACE)
 
 
-def _store(place: str, workspace: Workspace) -> Store:
+def _store(name: str, place: str, workspace: Workspace) -> Store:
     if place.startswith("s3://"):
         from ..cache.bucket import Bucket
         from ..cache.s3 import S3Store
 
         return S3Store(Bucket.parse(place))
     from ..cache.artifacts import RegistryStore
-    from ..cache.reference import Reference
 
-    reference = Reference.parse(place)
+    reference = tier_reference(name, place)
     return RegistryStore(workspace.repository(reference), workspace.origins(reference))

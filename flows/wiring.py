@@ -19,6 +19,7 @@ from ..builders.world import Policy, World
 from ..cache.directory import DirectoryStore
 from ..cache.tiered import Tiers, Ways
 from ..config.settings import Settings, load_settings
+from ..errors import SettingsError
 from .destination import STORE, Destination
 
 if TYPE_CHECKING:
@@ -136,10 +137,9 @@ class Workspace:
     @property
     def tier_repositories(self) -> list[Reference]:
         """Where those remote tiers are that live in a registry."""
-        from ..cache.reference import Reference
-
-        places = (self.settings.workspace, self.settings.global_)
-        return [Reference.parse(place) for place in places if place and "://" not in place]
+        places = {"workspace": self.settings.workspace, "global": self.settings.global_}
+        named = ((name, place) for name, place in places.items() if place and "://" not in place)
+        return [tier_reference(name, place) for name, place in named]
 
     def _tier_in(self, registry: str) -> str | None:
         return next((tier.repository for tier in self.tier_repositories if tier.registry == registry), None)
@@ -157,6 +157,21 @@ class Workspace:
             _normal(request.allow_sdist),
             report=report,
         )
+
+
+def tier_reference(name: str, place: str) -> Reference:
+    """The repository that setting `name` puts a tier in. Raises SettingsError."""
+    from ..cache.reference import Reference
+
+    hint = "write HOST/REPOSITORY or s3://BUCKET/PREFIX"
+    facts: dict[str, object] = {"where": f"setting `{name}`", "found": place}
+    try:
+        reference = Reference.parse(place)
+    except SettingsError as error:
+        raise SettingsError("a tier's place makes no sense", facts=error.facts | facts, hint=hint) from error
+    if reference.digest or place != reference.name:
+        raise SettingsError("a tier is HOST/REPOSITORY, without a tag", facts=facts, hint=hint)
+    return reference
 
 
 def _normal(names: frozenset[str]) -> frozenset[str]:
