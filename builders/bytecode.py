@@ -20,7 +20,6 @@ from .entry import Entry, Symlink, ZipMember
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-POLICIES = ("none", "unchecked-hash")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
 
 

@@ -13,7 +13,6 @@ import asyncio
 import io
 import json
 import os
-import re
 import stat
 import tarfile
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cache.digest import digest_stream
-from ..cache.files import store_error
 from ..errors import PackageError, PrebakeError
 from .entry import FIXED_MTIME, Content, Entry, Symlink
-from .sources import channel_error, connect
+from .sources import channel_error, connect, disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 # Where rattler puts the loser of two packages that write one path.
 CLOBBERS = "__clobbers__"
 _STAND_IN_BUILD = "standin_0"
-# Rattler wraps what the kernel said: no space, read-only, not permitted, quota.
-_OS_ERROR = re.compile(r"\(os error (28|30|13|122)\)")
 
 
 @dataclass(frozen=True)
@@ -109,8 +105,8 @@ async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linki
 
 
 def _link_error(reason: str, packages: Sequence[CondaPackage], linking: Linking) -> PrebakeError:
-    if disk := _OS_ERROR.search(reason):
-        return store_error(OSError(int(disk[1]), os.strerror(int(disk[1]))), linking.package_cache)
+    if disk := disk_error(reason, linking.package_cache):
+        return disk
     if "hash mismatch" in reason.lower():
         hint = "lock again: the archive behind this URL was replaced"
         return PackageError("a package is not the one that was locked", facts={"reason": reason}, hint=hint)

@@ -28,6 +28,7 @@ from .sources import (
     channel_url,
     channels_of,
     connect,
+    disk_error,
     rattler_channels,
     redact,
 )
@@ -55,6 +56,7 @@ class _Job:
     target: Target
     sources: Sources
     connection: Connection
+    cache_dir: Path
     lines: Mapping[str, tuple[Path, int]]
 
     @property
@@ -90,7 +92,7 @@ def solve_conda(
     lines = lines or {}
     specs = tuple((text, parse_spec(text, sources, lines)) for text in spec.specs)
     channels = channels_of(spec.channels, spec.specs, sources)
-    job = _Job(specs, channels, target, sources, connect(sources, cache_dir), lines)
+    job = _Job(specs, channels, target, sources, connect(sources, cache_dir), cache_dir, lines)
     records = asyncio.run(_solve_or_explain(job))
     return tuple(sorted((_package(record, sources) for record in records), key=lambda package: package.name))
 
@@ -143,7 +145,8 @@ async def _solve_or_explain(job: _Job) -> Sequence[RepoDataRecord]:
         except SolverError as error:
             raise await _explain(job, str(error)) from error
     except (GatewayError, FetchRepoDataError) as error:
-        raise channel_error(str(error), job.channels, job.sources) from error
+        full = disk_error(str(error), job.cache_dir)
+        raise full or channel_error(str(error), job.channels, job.sources) from error
 
 
 async def _solve(job: _Job) -> Sequence[RepoDataRecord]:

@@ -19,7 +19,7 @@ from .results import BUILT, ImageResult, LayerResult, hit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ..cache.digest import Json, Key
+    from ..cache.digest import Json
     from ..cache.tiered import Found, Tiers
     from .plan import Plan, PlannedLayer
 
@@ -63,13 +63,13 @@ def build(
     What others make just now comes last: by then it may be there. Raises what a builder raised first; layers
     made by then stay, with their traces.
     """
-    results: dict[Key, LayerResult] = {}
+    results: dict[int, LayerResult] = {}  # by identity: keys may collide
     for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (_obtain, jobs)):
-        todo = [planned for planned in plan.layers if planned.key not in results]
+        todo = [planned for planned in plan.layers if id(planned) not in results]
         for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
-            results[result.planned.key] = result
+            results[id(result.planned)] = result
             done(result)
-    return _finish(plan, store, tuple(results[planned.key] for planned in plan.layers))
+    return _finish(plan, store, tuple(results[id(planned)] for planned in plan.layers))
 
 
 def _side_by_side(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CONDA = "conda/1"
 PIP = "pip/1"
-IMAGE = "image/1"
+IMAGE = "image/2"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan(resolved: Resolved, recipe: Recipe) -> Plan:
     inputs: dict[str, Json] = {
         "base": str(resolved.base.digest),
         "platform": str(resolved.platform),
-        "layers": [str(layer.key) for layer in layers],
+        "layers": [layer.inputs for layer in layers],  # keys are names: two layers may share one
         "config": resolved.config_inputs(),
         "prefix": recipe.prefix,
     }

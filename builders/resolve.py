@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..cache.digest import Json, key_inputs, key_of_inputs
-from ..cache.files import store_errors
 from ..cache.oci import Descriptor
 from ..cache.store import Trace
 from ..cache.tiered import Wanted
@@ -172,8 +171,6 @@ def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -
     def make() -> Trace:
         if world.policy.max_age == 0:
             connect.cache_clear()  # a gateway never reads a channel twice
-        with store_errors(world.store.local.root), world.store.local.temporary():
-            pass  # solvers would call a store that is full or read-only the channel's or the index's fault
         return _solved(inputs, ask(), world)
 
     trace = world.store.obtain(Wanted(key, inputs, make, world.policy.serves)).trace

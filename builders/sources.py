@@ -9,6 +9,7 @@ server is found by `logins.py`; credentials reach the wire and nothing else.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from ..errors import PackageError, PrebakeError, SolveError, Unreachable
+from ..cache.files import store_error
+from ..errors import PackageError, PrebakeError, SolveError, StoreError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +30,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s]+@")  # up to the last @: a password may
 _TOKEN = re.compile(r"/t/([^/\s]+)(?=/)")  # anaconda.org's private channels
 CHANNEL_SPEC = re.compile(r"(?P<channel>[^\s\[\]'\"]+)::(?P<rest>.+)")
 _SUBDIR = re.compile(r"/(?:linux-64|linux-aarch64|noarch)$")
+_OS_ERROR = re.compile(r"\(os error (28|30|13|122)\)")
 _STATUS = re.compile(r"HTTP status client error \((\d{3})")
 # What rattler and uv say when a host is down, slow, or sorry; all worth another try.
 NO_ANSWER = re.compile(
@@ -185,6 +188,15 @@ def login_hint(url: str) -> str:
 def redact(text: str) -> str:
     """Text without the credentials of the URLs in it. For errors and logs."""
     return _SECRET_FIELD.sub(r"\1***", _TOKEN.sub("/t/***", _USER_INFO.sub("***@", text)))
+
+
+def disk_error(reason: str, folder: Path) -> StoreError | None:
+    """What the kernel said of rattler's own folder: no space, read-only, not permitted, quota."""
+    found = _OS_ERROR.search(reason)
+    if found is None or "file://" in reason:  # a channel in a folder is not ours
+        return None
+    number = int(found[1])
+    return store_error(OSError(number, os.strerror(number)), folder)
 
 
 def channel_error(reason: str, channels: Sequence[str], sources: Sources) -> PrebakeError:

@@ -28,15 +28,16 @@ from .oci import MANIFEST, MANIFEST_TYPES, Descriptor, to_bytes
 from .origins import mount
 from .registry import BLOB_GONE
 from .request import Refused
-from .store import BlobNotFound, Miss, Reason, Trace, read_trace
+from .store import BlobNotFound, DamagedCopy, Miss, Reason, Trace, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import IO
 
     from .digest import Json
+    from .index import Document
     from .origins import Origins
-    from .registry import Document, Repository
+    from .registry import Repository
 
 TRACE = "application/vnd.prebake.trace.v1+json"
 CREATED = "org.opencontainers.image.created"
@@ -247,8 +248,8 @@ def _other(blob: Descriptor, store: RegistryStore) -> IntegrityError:
     return IntegrityError("a blob's bytes are not what its digest and size say", facts=facts)
 
 
-def _damaged(blob: Descriptor, store: RegistryStore) -> RegistryError:
-    return RegistryError(
+def _damaged(blob: Descriptor, store: RegistryStore) -> DamagedCopy:
+    return DamagedCopy(
         "a registry took a blob and yet does not hold it with its size",
         facts={"store": store, "digest": blob.digest, "size": blob.size},
         hint="its storage has a damaged copy: have its administrator remove the blob's file, then try again",

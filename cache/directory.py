@@ -166,6 +166,11 @@ class DirectoryStore:
             raise IntegrityError("a blob is corrupt", facts={"digest": blob.digest, "store": self})
         return data
 
+    def check_writable(self) -> None:
+        """Raise StoreError if nothing can be written: whoever tries later may blame another for it."""
+        with store_errors(self.root), self.temporary():
+            pass
+
     @contextlib.contextmanager
     def temporary(self) -> Iterator[Path]:
         """A path on the store's file system that is gone afterwards."""

@@ -7,17 +7,18 @@ registry is given the digest on the way out. A miss is `None` or `False`; all el
 
 from __future__ import annotations
 
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from ..errors import IntegrityError, PrebakeError, RegistryError, Unreachable
 from .digest import Digest
+from .index import Document, parse_json, pick
 from .oci import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
 from .pull import open_verified
 from .request import Refused, Request
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .request import Opener
     from .transport import Transport
 
+T = TypeVar("T")
 # What registries say when a manifest points at a blob that they collected in the meantime.
 BLOB_GONE = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"}
 # What one attempt to commit an upload may take beyond the usual: registries hash and copy then.
@@ -54,15 +56,6 @@ class Mount(Enum):
 
     def __bool__(self) -> bool:
         return self is Mount.DONE
-
-
-@dataclass(frozen=True)
-class Document:
-    """A manifest or an index as a registry keeps it; `digest` was compared with `data`."""
-
-    media_type: str
-    digest: Digest
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -106,7 +99,7 @@ class Repository:
             raise _altered(self, asked, digest)
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
         if media_type not in MANIFEST_TYPES:
-            media_type = str(_parse(response.data, self).get("mediaType", media_type))
+            media_type = str(parse_json(response.data, self).get("mediaType", media_type))
         return Document(media_type, digest, response.data)
 
     def resolve(self, selector: str, platform: Platform) -> Document | None:
@@ -154,16 +147,17 @@ class Repository:
     def upload(self, blob: Descriptor, open_blob: Opener) -> None:
         """Send a blob in one piece, or in chunks where a proxy says that one piece is too large."""
         try:
-            self._in_new_sessions(lambda: self._upload_whole(blob, open_blob))
+            self._again(lambda: self._upload_whole(blob, open_blob), _session_lost)
         except Refused as error:
             if error.status != 413:
                 raise
-            self._in_new_sessions(lambda: self._upload_chunks(blob, open_blob))
+            self._again(lambda: self._upload_chunks(blob, open_blob), _session_lost)
 
     def put_manifest(self, selector: str, data: bytes, media_type: str) -> Digest:
         """Store a manifest under a tag or its digest."""
         headers = {"Content-Type": media_type}
-        response = self._push("PUT", f"manifests/{selector}", (201,), headers=headers, body=data)
+        put = partial(self._push, "PUT", f"manifests/{selector}", (201,), headers=headers, body=data)
+        response = self._again(put, _link_half_written)
         digest = Digest.of(data)
         told = response.headers.get("Docker-Content-Digest", str(digest))
         if told != str(digest):
@@ -183,7 +177,7 @@ class Repository:
             response = self._send("GET", page, (200, 404))
             if response.status == 404:
                 return
-            yield from _parse(response.data, f"{self} tags").get("tags") or ()
+            yield from parse_json(response.data, f"{self} tags").get("tags") or ()
             link = _NEXT_PAGE.search(response.headers.get("Link", ""))
             page = urlsplit(urljoin(page, link[1]))._replace(scheme="", netloc="").geturl() if link else ""
 
@@ -198,17 +192,17 @@ class Repository:
     def _push(self, method: str, target: str, expected: tuple[int, ...], **more: Any) -> BaseHTTPResponse:
         return self._send(method, target, expected, actions="pull,push", **more)
 
-    def _in_new_sessions(self, upload: Callable[[], None]) -> None:
-        """Try an upload several times, each in a session of its own: what a broken one holds is unknown."""
+    def _again(self, send: Callable[[], T], passes: Callable[[PrebakeError], bool]) -> T:
+        """Try several times while `passes` says that the error may; each upload in a session of its own."""
         patience = self.transport.patience
         for attempt in range(1, patience.attempts):
             try:
-                return upload()
+                return send()
             except PrebakeError as error:
-                if not _session_lost(error):
+                if not passes(error):
                     raise
                 patience.rest(attempt, error)
-        return upload()
+        return send()
 
     def _cancel(self, response: BaseHTTPResponse) -> None:
         """Close an upload session that nobody needs; one that stays open is the registry's to forget."""
@@ -259,30 +253,12 @@ class Repository:
         return location.geturl()
 
 
-def pick(index: Document, platform: Platform, where: str) -> Digest:
-    """The first manifest for `platform` in an index. Raises RegistryError listing what there is."""
-    offered: dict[Platform, str] = {}
-    for entry in _parse(index.data, where).get("manifests") or []:
-        its = entry.get("platform") or {}
-        found = Platform(its.get("os", ""), its.get("architecture", ""))
-        offered.setdefault(found, entry.get("digest", ""))
-    if platform in offered:
-        return Digest.parse(offered[platform])
-    # BuildKit lists attestations as unknown/unknown.
-    names = sorted({str(each) for each in offered} - {"unknown/unknown", "/"})
-    raise RegistryError(
-        f"no image for {platform}",
-        facts={"image": where, "offered": ", ".join(names) or "none"},
-        hint="choose an image that is built for this platform",
-    )
+def _link_half_written(error: PrebakeError) -> bool:
+    """docker-registry 2.8 writes the link to a blob in place.
 
-
-def _parse(data: bytes, where: object) -> dict[str, Any]:
-    try:
-        return dict(json.loads(data))
-    except (ValueError, TypeError) as error:
-        facts = {"where": where, "reason": error}
-        raise RegistryError("a registry's answer is no JSON document", facts=facts) from None
+    Whoever puts a manifest that names a blob while another puts that blob is told so; it passes.
+    """
+    return isinstance(error, Refused) and "DIGEST_INVALID" in error.codes
 
 
 def _session_lost(error: PrebakeError) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, RegistryError
 from .digest import Bytes, DiffId, Digest, Hasher, Json, Key, canonical
 from .oci import Descriptor, Layer
 
@@ -26,6 +26,10 @@ class BlobNotFound(IntegrityError):
     def __init__(self, digest: Digest, store: object) -> None:
         super().__init__("a blob is missing", facts={"digest": digest, "store": store})
         self.digest = digest
+
+
+class DamagedCopy(RegistryError):
+    """A store holds a damaged copy of a blob and takes no other."""
 
 
 @dataclass(frozen=True)

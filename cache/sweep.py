@@ -22,6 +22,7 @@ Times are the file system's, which tick (4 ms on Linux): grace has to be longer 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def sweep(store: DirectoryStore, plan: Prune, cutoff: float, now: float, told: T
     with store_errors(store.root):
         for eviction in plan.traces:
             if out := _take(store, trace_path(store, eviction.trace.key), cutoff):
-                bury(store, eviction, now)
+                with _unless_full():
+                    bury(store, eviction, now)
                 out.unlink()
                 told.evicted(eviction)
         reached = {digest for trace in list_traces(store) for digest in trace.blobs}
@@ -81,6 +83,16 @@ def sweep(store: DirectoryStore, plan: Prune, cutoff: float, now: float, told: T
                 out.unlink()
                 told.deleted(blob)
         forget_old(store, now)
+
+
+@contextlib.contextmanager
+def _unless_full() -> Iterator[None]:
+    """A full disk is why people prune: room counts for more than the record of what took it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def _take(store: DirectoryStore, path: Path, cutoff: float) -> Path | None:

@@ -18,7 +18,7 @@ from ..errors import IntegrityError
 from .complete import Complete
 from .digest import CHUNK, Digest, canonical, key_of_inputs
 from .oci import LAYER_TYPES
-from .store import BlobNotFound, Miss, Reason, Trace
+from .store import BlobNotFound, DamagedCopy, Miss, Reason, Trace
 from .verified import verified
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class Tiers:
             return found
         from .single_flight import once  # not on a hit
 
+        self.local.check_writable()
         return once(wanted.key, self._leases, again, partial(self._make, wanted), self._ways.report)
 
     def obtain_now(self, wanted: Wanted) -> Found | Busy:
@@ -165,7 +166,10 @@ class Tiers:
         self.local.record(trace)
         for tier in self.remote:
             if tier.writable:
-                share(trace, self, tier)
+                try:
+                    share(trace, self, tier)
+                except DamagedCopy as error:  # until an administrator acts, the others do without
+                    self._ways.report(f"warning: {tier.name} store: {error}")
 
     def open(self, digest: Digest) -> IO[bytes]:
         """Stream a blob, checked, from the local store; it is brought there first. Raises BlobNotFound."""
@@ -248,11 +252,21 @@ class Tiers:
 
 def share(trace: Trace, source: Tiers, tier: Tier) -> None:
     """Put a trace and its blobs into `tier`; what is there already is not sent."""
+    _send(trace, source, tier)
+    try:
+        tier.traces.record(trace)
+    except BlobNotFound:  # the tier lost what it was seen to hold a moment ago
+        for blob in trace.blobs:
+            tier.blobs.discard(blob.digest)
+        _send(trace, source, tier)
+        tier.traces.record(trace)
+
+
+def _send(trace: Trace, source: Tiers, tier: Tier) -> None:
     gone = tier.blobs.missing(trace.blobs)
     for blob in trace.blobs:
         if blob.digest in gone:
             tier.blobs.put(blob, partial(source.open, blob.digest))
-    tier.traces.record(trace)
 
 
 def _pour(stream: IO[bytes], writer: IO[bytes]) -> None:

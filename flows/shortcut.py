@@ -7,6 +7,7 @@ another way than a hit (an error too) is left to `ensure`, which reads the file.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from ..builders.pin import pin
 from ..builders.recall import environment_inputs, recall
 from ..cache.digest import Json, key_inputs, key_of_inputs
 from ..cache.store import Trace
-from ..errors import DefinitionError, IntegrityError, RegistryError
+from ..errors import DefinitionError, IntegrityError, RegistryError, StoreError
 from .built import Built
 from .destination import deliver
 
@@ -66,7 +67,8 @@ def remember_file(environment: Environment, image: str | None, workspace: Worksp
         "files": _read(str(path.absolute()) for path in environment.files),
         "warnings": environment.warnings,
     }
-    workspace.local.record(Trace(key_of_inputs(inputs), inputs, outputs))
+    with contextlib.suppress(StoreError):  # a store that only reads may serve hits; they take longer
+        workspace.local.record(Trace(key_of_inputs(inputs), inputs, outputs))
 
 
 def _inputs(path: Path, image: str | None) -> Mapping[str, Json]:

@@ -181,7 +181,7 @@ def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> Non
 
 _VERBS = {
     "stats": _Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
-    "ls": _Verb("list traces of the local store", (" numpy", " --recipe image/1 --json"), _ls_options, _ls),
+    "ls": _Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
     "prune": _Verb(
         "delete what no trace reaches, and what is too old or too much, from the local store",
         (" --dry-run", " --max-age 30d --max-size 200GB"),

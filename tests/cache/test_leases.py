@@ -258,15 +258,14 @@ def test_a_restarted_server_is_not_noticed(server: str) -> None:
     taken(leases).release()
 
 
-def test_sqlalchemy_is_imported_by_the_first_lease_alone(tmp_path: Path) -> None:
+def test_one_machine_needs_no_sqlalchemy(tmp_path: Path) -> None:
+    """It takes as long to import as a layer takes to build."""
     code = f"""
 import sys
 from prebake.cache.leases import Leases
 from prebake.cache.digest import key_of
-leases = Leases("sqlite:///{tmp_path}/leases.db")
+Leases("sqlite:///{tmp_path}/leases.db").acquire(key_of("x", {{}})).release()
 assert "sqlalchemy" not in sys.modules
-leases.acquire(key_of("x", {{}})).release()
-assert "sqlalchemy" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

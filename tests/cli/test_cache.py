@@ -59,12 +59,12 @@ def test_stats_count_each_byte_once(
     local = said(prebake("cache", "stats", "--json"))["local"]
     sizes = [path.stat().st_size for path in (warm / "blobs/sha256").iterdir()]
     assert (local["blobs"], local["bytes"]) == (len(sizes), sum(sizes))
-    assert (local["traces"]["image/1"], local["pins"]) == (2, [])
+    assert (local["traces"]["image/2"], local["pins"]) == (2, [])
     images = local["images"]
     assert images["stored"] < images["nominal"] < 2 * images["stored"] + 20_000
     assert images["stored"] <= local["bytes"]
     rows = [line.split() for line in prebake("cache", "stats").stdout.splitlines()]
-    assert ["image/1", "2", "traces"] in rows
+    assert ["image/2", "2", "traces"] in rows
     assert ["blobs", f"{len(sizes)},"] in [row[:2] for row in rows]
 
 
@@ -109,7 +109,7 @@ def test_a_hit_keeps_the_whole_image_young(
     assert prebake("build", "env.yml").returncode == 0
     pruned = said(prebake("cache", "prune", "--max-age", "30d", "--json"))
     recipes = {trace["recipe"] for trace in pruned["traces"]}
-    assert not recipes & {"environment/1", "image/1", "conda/1", "pip/1", "base/1"}
+    assert not recipes & {"environment/1", "image/2", "conda/1", "pip/1", "base/1"}
     (tmp_path / "env.yml").write_text(definition(COLOUR="red"))
     built = json.loads(prebake("build", "env.yml", "--json").stdout)
     assert "built" not in {layer["outcome"] for layer in built["layers"]}

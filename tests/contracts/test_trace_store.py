@@ -123,6 +123,6 @@ def test_of_records_at_once_one_is_found_whole(traces: TraceStore) -> None:
             assert recorded(traces.look(KEY, INPUTS)) in written
         for each in recording:
             each.result()
-    found = traces.look(KEY, INPUTS)
+    found = recorded(traces.look(KEY, INPUTS))
     assert found in written
     assert traces.look(KEY, INPUTS) == found
