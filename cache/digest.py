@@ -128,8 +128,12 @@ def canonical(value: Json) -> bytes:
 
     Raises TypeError for a float, whose text differs between writers, and for names that are one in NFC.
     """
-    text = json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return as_recorded(_normal(value))
+
+
+def as_recorded(value: Json) -> bytes:
+    """The same for a value that was read from canonical JSON; another than that gives other bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _normal(value: Json) -> Json:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import IntegrityError, RegistryError
-from .digest import Bytes, DiffId, Digest, Hasher, Json, Key, canonical
+from .digest import Bytes, DiffId, Digest, Hasher, Json, Key, as_recorded, canonical
 from .oci import Descriptor, Layer
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def read_trace(key: Key, data: bytes, inputs: Mapping[str, Json]) -> Trace | Mis
         raw = json.loads(data)
         blobs = tuple(Descriptor.from_json(blob) for blob in raw["blobs"])
         trace = Trace(key, dict(raw["inputs"]), dict(raw["outputs"]), blobs, dict(raw["notes"]))
-        same = canonical(trace.inputs) == canonical(inputs)
+        same = as_recorded(trace.inputs) == canonical(inputs)
     except (ValueError, KeyError, TypeError, AttributeError, IntegrityError) as error:
         return Miss(Reason.DAMAGED, type(error).__name__)
     return trace if same else Miss(Reason.COLLISION)
