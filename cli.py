@@ -71,6 +71,7 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
     """The parser; if `wanted` names a command, without the others, which take 8 ms to declare."""
     parser = argparse.ArgumentParser(
         prog="prebake",
+        formatter_class=_Help,
         description="Environment definitions become container images, layer by layer.",
         epilog="`prebake COMMAND --help` shows examples. Settings: prebake.toml or PREBAKE_* variables.",
     )
@@ -79,6 +80,17 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
     for name in [wanted] if wanted in _COMMANDS else _COMMANDS:
         _add(commands, name)
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Finds the terminal's width itself: argparse asks for every option, and imports shutil to (4 ms)."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+        except (OSError, ValueError):
+            columns = 80
+        super().__init__(prog, width=columns - 2)
 
 
 class _Version(str):
@@ -99,7 +111,7 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
         help=text,
         description=text[0].upper() + text[1:] + ".",
         epilog=f"examples:{module.EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.set_defaults(command=module.run)
     module.options(parser)

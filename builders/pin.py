@@ -35,7 +35,7 @@ BASE = "base/1"
 _PLATFORMS = {"linux-64": Platform("linux", "amd64"), "linux-aarch64": Platform("linux", "arm64")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Registries:
     """How images are found: the full client, made on first need, and which hosts speak plain HTTP."""
 
@@ -55,7 +55,7 @@ class Registries:
         return self.memo.get(reference, self.head)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PinnedBase:
     """A base image by digest: of what its reference names (`digest`), and its manifest for the platform."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = "environment/1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recalled:
     """A layer as its image's trace describes it."""
 

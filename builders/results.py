@@ -33,7 +33,7 @@ def hit(tier: str) -> str:
     return f"hit-{tier}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerResult:
     """A layer that is in the store now: how it came there, and what assembling needs of it."""
 
@@ -59,7 +59,7 @@ class LayerResult:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageResult:
     """An image that is in the store: `blobs` are its manifest, its config and its own layers."""
 

@@ -58,7 +58,7 @@ class Sources:
     retries: int = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Connection:
     """Rattler's HTTP client (mirrors, retries, credentials) and the gateway to repodata built on it."""
 

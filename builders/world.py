@@ -52,7 +52,7 @@ def made_at(trace: Trace) -> int:
     return at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class World:
     """What resolving may ask: registries, channels and indexes, the tiers, and by which policy."""
 

@@ -65,7 +65,9 @@ def _over_socket(host: str, path: str) -> tuple[int, str]:
     name, _, port = host.rpartition(":") if ":" in host.rpartition("]")[2] else (host, "", "80")
     request = f"HEAD {path} HTTP/1.1\r\nHost: {host}\r\nAccept: {_ACCEPT}\r\nConnection: close\r\n\r\n"
     answer = b""
-    with socket.create_connection((name.strip("[]"), int(port)), timeout=_TIMEOUT) as connection:
+    # in bytes, for which Python does not import its IDNA codec (2 ms)
+    where = (name.strip("[]").encode("ascii"), int(port))
+    with socket.create_connection(where, timeout=_TIMEOUT) as connection:  # type: ignore[arg-type]
         connection.sendall(request.encode("ascii"))
         while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_HEAD and (data := connection.recv(8192)):
             answer += data

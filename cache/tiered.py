@@ -35,7 +35,7 @@ LOCAL = "local"
 MADE = "made"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tier:
     """A remote tier: its name for people, its bytes, its traces (complete and trusted ones only)."""
 
@@ -45,7 +45,7 @@ class Tier:
     writable: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Found:
     """A trace, and the name of the tier it was found in."""
 
@@ -53,7 +53,7 @@ class Found:
     tier: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Wanted:
     """A trace by key and inputs, how it is made, and which recorded ones serve."""
 
@@ -63,7 +63,7 @@ class Wanted:
     accept: Callable[[Trace], bool] = lambda trace: True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ways:
     """How tiers are used.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILE = "prebake.toml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """Everything that is the workplace's and not the environment's."""
 

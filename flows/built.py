@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .destination import Delivered
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Built:
     """An image that is where it was asked to be."""
 

@@ -60,7 +60,7 @@ class Destination:
 STORE = Destination("store", "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Delivered:
     """Where the image is now, and how many bytes that took."""
 

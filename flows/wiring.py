@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..cache.transport import Transport
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Request:
     """What a caller asks beyond the definition; an empty `policy` means the settings'."""
 
@@ -43,7 +43,7 @@ class Request:
     allow_sdist: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Workspace:
     """One user's place to build: settings, local store and connections, made once per process."""
 

@@ -125,4 +125,4 @@ def test_of_records_at_once_one_is_found_whole(traces: TraceStore) -> None:
             each.result()
     found = recorded(traces.look(KEY, INPUTS))
     assert found in written
-    assert traces.look(KEY, INPUTS) == found
+    assert recorded(traces.look(KEY, INPUTS)) == found
