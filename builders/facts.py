@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..cache.digest import Json
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True)
 class BaseFacts:
     """What matters of a base image.
 
