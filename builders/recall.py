@@ -7,7 +7,7 @@ holds on to the locks too: what is asked for every day must not lose them to a p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cache.digest import Json, Key, key_inputs, key_of_inputs
@@ -77,7 +77,9 @@ def remember(inputs: Mapping[str, Json], image: ImageResult, resolved: Resolved,
         layer |= {"title": result.planned.title, "media_type": result.layer.descriptor.media_type}
         del layer["seconds"], layer["outcome"]
     outputs: dict[str, Json] = {"at": resolved.solved_at, "key": str(image.key), "layers": layers}
-    blobs = (*image.blobs, *resolved.answers)
+    # without their checksum: a hit asks whether they are there, and reads none of them
+    answers = (replace(answer, annotations={}) for answer in resolved.answers)
+    blobs = (*image.blobs, *answers)
     world.store.record(Trace(key_of_inputs(inputs), inputs, outputs, blobs))
 
 

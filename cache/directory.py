@@ -117,7 +117,7 @@ class DirectoryStore:
                 facts = {"expected": expected, "found": f"{found}, {size} bytes", "store": self}
                 raise IntegrityError("a blob's bytes are not what its digest says", facts=facts)
 
-        if self.missing([blob]):
+        if self.claim([blob]):
             self._create(copy, check)
 
     def put_expected(
@@ -195,15 +195,28 @@ class DirectoryStore:
         """The digests of those blobs that are not here, with their size and, if `keep` gave it, checksum."""
         return {blob.digest for blob in blobs if not self._has(blob)}
 
+    def claim(self, blobs: Iterable[Descriptor]) -> set[Digest]:
+        """The same for one who relies on those that are here: they count as used, and prune lets them be.
+
+        Whoever found a trace that reaches them need not: that was touched.
+        """
+        return {blob.digest for blob in blobs if not self._has(blob) or not self._touch(blob)}
+
     def _has(self, blob: Descriptor) -> bool:
         try:
             if CHECK in blob.annotations:
                 self.read_small(blob)
-            name = f"{self._blobs}/{blob.digest.hex}"  # a hit asks for fifty, and a Path costs 30 us
-            touch(name)  # whoever hears that it is here relies on it: prune lets young blobs be
-            return os.stat(name).st_size == blob.size  # noqa: PTH116
+            # a hit asks for twenty, and a Path costs 30 us
+            return os.stat(f"{self._blobs}/{blob.digest.hex}").st_size == blob.size  # noqa: PTH116
         except (FileNotFoundError, IntegrityError):
             return False
+
+    def _touch(self, blob: Descriptor) -> bool:
+        try:
+            touch(self.path(blob.digest))
+        except FileNotFoundError:
+            return False
+        return True
 
     def set_aside_corrupt(self) -> list[Digest]:
         """Read every blob and move those that are not what their digest says to quarantine.

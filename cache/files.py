@@ -57,7 +57,7 @@ def replacing(target: Path, tmp: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def touch(path: Path | str) -> None:
+def touch(path: Path) -> None:
     """Mark as used now. Raises FileNotFoundError if it was pruned; other users' files stay as they are."""
     try:
         os.utime(path)

@@ -8,7 +8,7 @@
    trace that is gone afterwards. It goes back by link, which leaves a trace recorded meanwhile as it is.
 3. Mark: what *all* traces reach that are in their place now, those recorded or put back a moment ago too.
 4. Sweep. Blobs of the plan that are not marked go by the same rename and look. Whoever relies on a blob
-   either found a trace that reaches it, which is marked (2), or put the blob, which made it young. A pin
+   either found a trace that reaches it, which is marked (2), or put or claimed it, which made it young. A pin
    touches what it holds, so one made after the plan is like a look-up.
 
 Killed before 4, a prune has taken no blob; killed in 4, only blobs that no trace reaches are gone. The record

@@ -196,7 +196,7 @@ class Tiers:
         """Have these blobs in the local store."""
         if not self.remote:
             return
-        for digest in self.local.missing(blobs):
+        for digest in self.local.claim(blobs):
             self._bring(digest)
 
     def _at_hand(self, trace: Trace, tier: Tier | None) -> Trace | Miss:
@@ -209,7 +209,7 @@ class Tiers:
             else [blob for blob in trace.blobs if blob.media_type not in LAYER_TYPES]
         )
         try:
-            for digest in self.local.missing(wanted):
+            for digest in self.local.claim(wanted):
                 self._copy(digest, tier) if tier else self._bring(digest)
         except IntegrityError as error:
             return Miss(Reason.BLOBS_GONE, str(error))
