@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..cache.digest import CHUNK, Digest, Hasher
 from ..cache.directory import LAYOUT
-from ..cache.oci import INDEX, MANIFEST, Descriptor, to_bytes
+from ..cache.oci import INDEX, Descriptor, to_bytes
 from ..cache.reference import Reference
 from ..errors import EngineError, IntegrityError, SettingsError, Unreachable
 from .layout import _source
@@ -25,12 +25,13 @@ from .push import Image, Outcome, Progress
 from .tar_header import BLOCK, header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from docker import DockerClient
     from docker.models.images import Image as EngineImage
 
+    from ..cache.credentials import Credentials
     from ..cache.transport import Transport
 
 _GREETING_SECONDS = 10
@@ -66,6 +67,22 @@ class Command:
     mounts: tuple[Mount, ...] = ()
     folder: str | None = None
     network: str | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a Docker Engine is reached and used: None means its usual socket.
+
+    `network` is the network of a Dockerfile's RUN (empty: the engine's default), `labels` are put on what is
+    built there, `environ` is what the `docker` command sees, `credentials` gives a registry's.
+    """
+
+    host: str | None = None
+    certificates: Path | None = None
+    network: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    credentials: Callable[[str], Credentials | None] = lambda registry: None
 
 
 @contextmanager
@@ -181,7 +198,7 @@ class _Archive:
         manifest = self.image.manifest
         data = manifest.to_bytes()
         name = {"io.containerd.image.name": str(self.reference)}
-        described = Descriptor(MANIFEST, Digest.of(data), len(data), name)
+        described = Descriptor(manifest.media_type, Digest.of(data), len(data), name)
         saved = {
             "Config": _path(manifest.config),
             "RepoTags": [str(self.reference)],
