@@ -9,6 +9,7 @@ The image stays in the engine, without a name: the next build of a changed conte
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import deque
 from dataclasses import dataclass, replace
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from ..cache.oci import CONFIG
 from ..cache.store import Trace, layer_to_json
 from ..errors import DefinitionError, Unreachable
-from .context import context_inputs, write_pack
+from .context import context_inputs, hidden, write_pack
 from .docker import _engine_errors, connect
 from .docker_export import export
 from .docker_failure import failure
 from .dockerfile import pinned
+from .dockerignore import NAME as IGNORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _KEPT_LINES = 10_000
 # The first `docker` that leaves BuildKit to its buildx plugin.
 _FIRST_WITHOUT_BUILDKIT = 23
+_DOCKERFILE = "Dockerfile"
 _USUAL_SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -79,7 +82,7 @@ def make_docker(planned: PlannedLayer, world: World, access: Access) -> Trace:
 def _pack(build: PinnedBuild, world: World, folder: Path) -> Path:
     """The context with the pinned Dockerfile in the place of the user's."""
     where = {name: str(world.registries.place(image)) for name, image in build.images.items()}
-    dockerfile = folder / "Dockerfile"
+    dockerfile = folder / _DOCKERFILE
     dockerfile.write_bytes(pinned(build.dockerfile, where).encode())
     name = build.context.dockerfile_path
     files = [
@@ -143,13 +146,12 @@ def _buildkit(job: _Job, command: str) -> str:
     """The image's id, by BuildKit."""
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     told = job.pack.with_name("image-id")
-    options = [*_options(job), "--iidfile", str(told), "--progress", "plain", "-"]
+    options = [*_options(job), "--iidfile", str(told), "--progress", "plain"]
     with (
-        job.pack.open("rb") as context,
         subprocess.Popen(
-            [command, "build", *options],
+            [command, "build", *options, str(_laid_out(job))],
             env=_environment(job.access),
-            stdin=context,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -166,8 +168,21 @@ def _buildkit(job: _Job, command: str) -> str:
     return told.read_text().strip()
 
 
+def _laid_out(job: _Job) -> Path:
+    """The packed context as a folder: in an archive, BuildKit hides nothing from `COPY`."""
+    import tarfile
+
+    folder = job.pack.with_name("context")
+    with tarfile.open(job.pack) as tar:
+        tar.extractall(folder, filter="fully_trusted")  # packed here; the filters change modes
+    context = job.build.context
+    names = (re.sub(r"[*?\[\\]", r"\\\g<0>", name) for name in hidden(context.path, context.dockerfile_path))
+    job.pack.with_name(f"{_DOCKERFILE}{IGNORE}").write_text("\n".join(names))
+    return folder
+
+
 def _options(job: _Job) -> Iterator[str]:
-    yield from ("--file", job.build.context.dockerfile_path, "--platform", job.platform)
+    yield from ("--file", str(job.pack.with_name(_DOCKERFILE)), "--platform", job.platform)
     if job.access.network:
         yield from ("--network", job.access.network)
     for name, value in job.access.labels.items():

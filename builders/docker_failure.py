@@ -6,6 +6,7 @@ Builders tell it in prose, each in its own; what is not understood is shown as i
 from __future__ import annotations
 
 import re
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from ..config.places import concealed
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from .dockerfile_lines import Instruction
 
 _LAST_LINES = 15
+_NOISE = (" ---> ", "Removing intermediate container ")
 _CLASSIC_STEP = re.compile(r"Step (?P<number>\d+)/\d+ : ")
 # BuildKit repeats the step that failed: ` > [stage-1 2/3] RUN make:`
 _STEP = re.compile(r" > \[[^\]]*\] (?P<text>.*):$")
 _STEP_OUTPUT = re.compile(r"#\d+ \d+\.\d+ (?P<text>.*)")
-_ABSENT = re.compile(
-    r"stat (?P<classic>[^:\s]+): file does not exist|\"/?(?P<path>[^\"]+)\"(?::| )+not found"
-)
+_NOT_A_PATH = re.compile(r"[$*?\[<]|://")
 _NO_NETWORK = re.compile(
     r"(?i)could not resolve|temporary failure (?:in name )?resolv|name resolution|bad address"
 )
@@ -41,9 +41,7 @@ def failure(build: PinnedBuild, lines: Iterable[str], message: str) -> EngineErr
         place |= {"line": instruction.line, "instruction": concealed(text[:200])}
     shown = concealed("\n".join(output[-_LAST_LINES:]))
     facts = place | {"reason": concealed(message)} | ({"output": shown} if shown else {})
-    return EngineError(
-        "the Dockerfile does not build", facts=facts, hint=_hint(build, message, "\n".join(said))
-    )
+    return EngineError("the Dockerfile does not build", facts=facts, hint=_hint(build, instruction, said))
 
 
 def _instruction(build: PinnedBuild, said: Sequence[str]) -> Instruction | None:
@@ -66,17 +64,27 @@ def _output(said: Sequence[str]) -> list[str]:
     if told or any(line.startswith("#") for line in said):
         return told
     start = max((at for at, line in enumerate(said) if _CLASSIC_STEP.match(line)), default=-1)
-    return [line for line in said[start + 1 :] if not line.startswith(" ---> ")]
+    return [line for line in said[start + 1 :] if not line.startswith(_NOISE)]
 
 
-def _hint(build: PinnedBuild, message: str, said: str) -> str:
-    absent = _ABSENT.search(message) or _ABSENT.search(said)
-    if absent:
-        path = absent["classic"] or absent["path"]
+def _hint(build: PinnedBuild, instruction: Instruction | None, said: Iterable[str]) -> str:
+    path = _absent(build, instruction) if instruction else ""
+    if path:
         ignored = ignored_by(build.context.path, build.context.dockerfile_path, path)
         return (
             f"{ignored} keeps it out of the context" if ignored else f"put `{path}` into {build.context.path}"
         )
-    if _NO_NETWORK.search(said):
+    if any(map(_NO_NETWORK.search, said)):
         return "RUN reached no network: try the setting `docker_network` (for instance `host`)"
     return "correct the instruction; the engine kept what was built before it"
+
+
+def _absent(build: PinnedBuild, instruction: Instruction) -> str:
+    """The first path that a `COPY` or `ADD` asks for and the context does not have."""
+    words = [word.text.strip('[],"') for word in instruction.words()]
+    if instruction.keyword not in ("COPY", "ADD") or any(word.startswith("--from") for word in words):
+        return ""
+    there = {"."} | {file.path for file in build.files}
+    sources = (word for word in words[:-1] if not word.startswith("--") and not _NOT_A_PATH.search(word))
+    paths = (normpath(source).lstrip("/") or "." for source in sources)
+    return next((path for path in paths if path not in there), "")

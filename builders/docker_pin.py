@@ -6,6 +6,7 @@ After this the build is a function of its inputs (`docker/1`), as far as its com
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import Digest
@@ -57,6 +58,7 @@ def pin_build(context: BuildContext, world: World) -> PinnedBase:
 
     Raises DefinitionError, RegistryError, Unreachable.
     """
+    context = replace(context, dockerfile_path=normpath(context.dockerfile_path))
     platform = PLATFORMS[world.platform]
     dockerfile = read_dockerfile(context.path, context.dockerfile_path, platform_arguments(platform))
     images = {image.name: _pin(image, dockerfile, world) for image in dockerfile.images}
@@ -64,7 +66,6 @@ def pin_build(context: BuildContext, world: World) -> PinnedBase:
     inputs: dict[str, Json] = {
         "context": context_inputs(files),
         "dockerfile": pinned(dockerfile, {name: str(image) for name, image in images.items()}),
-        "dockerfile_path": context.dockerfile_path,
         "platform": str(platform),
     }
     base = pin_plain(str(images[dockerfile.base.name]), world) if dockerfile.base else _nothing(str(platform))
