@@ -44,6 +44,7 @@ _KEPT_LINES = 10_000
 # The first `docker` that leaves BuildKit to its buildx plugin.
 _FIRST_WITHOUT_BUILDKIT = 23
 _DOCKERFILE = "Dockerfile"
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _USUAL_SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -113,7 +114,10 @@ def _classic(job: _Job) -> str:
     """The image's id, by the engine's own builder."""
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     image_id = ""
-    with job.pack.open("rb") as context, _engine_errors("build the image", {"build": job.build.title}):
+    with (
+        job.pack.open("rb") as context,
+        _engine_errors("build the image", {"file": job.build.dockerfile.path}),
+    ):
         events: Iterable[dict[str, Any]] = job.engine.api.build(
             fileobj=context,
             custom_context=True,
@@ -137,7 +141,8 @@ def _classic(job: _Job) -> str:
 
 
 def _hear(said: Iterable[str], lines: deque[str], report: Callable[[str], None]) -> None:
-    for line in filter(None, map(str.rstrip, said)):
+    """The classic builder colours what came by standard error."""
+    for line in filter(None, (_COLOUR.sub("", each).rstrip() for each in said)):
         lines.append(line)
         report(line)
 

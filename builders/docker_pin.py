@@ -47,11 +47,6 @@ class PinnedBuild:
         """Bytes of its context."""
         return sum(file.source.lstat().st_size for file in self.files if file.kind == "file")
 
-    @property
-    def title(self) -> str:
-        """How messages call it."""
-        return f"{self.context.path.resolve().name}/{self.context.dockerfile_path}"
-
 
 def pin_build(context: BuildContext, world: World) -> PinnedBase:
     """The image below the last stage, and the build on it.

@@ -48,7 +48,7 @@ class PlannedLayer:
     def title(self) -> str:
         """Step and packages, short enough for a line."""
         if self.build:
-            return f"{self.step}: {self.build.title}"
+            return f"{self.step}: {self.build.context.dockerfile_path}"
         names = [package.name for package in self.packages]
         more = f" +{len(names) - 3}" if len(names) > 3 else ""
         return f"{self.step}: {', '.join(names[:3])}{more}"

@@ -125,7 +125,7 @@ def test_the_second_time_no_engine_is_asked(desk: Desk) -> None:
     assert desk.build_elsewhere().digest == first.digest
     found = reuse(desk.plan(), desk.world.store)
     assert found and found.digest == first.digest
-    assert [layer.planned.title for layer in found.layers] == ["docker: context/Dockerfile"]
+    assert [layer.planned.title for layer in found.layers] == ["docker: Dockerfile"]
     other = desk.build_elsewhere(COLOUR="blue")
     assert [layer.outcome for layer in other.layers] == ["hit-local"]
     assert "COLOUR=blue" in desk.config(other)["config"]["Env"]
