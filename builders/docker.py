@@ -25,13 +25,12 @@ from .push import Image, Outcome, Progress
 from .tar_header import BLOCK, header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from docker import DockerClient
     from docker.models.images import Image as EngineImage
 
-    from ..cache.credentials import Credentials
     from ..cache.transport import Transport
 
 _GREETING_SECONDS = 10
@@ -69,22 +68,6 @@ class Command:
     network: str | None = None
 
 
-@dataclass(frozen=True)
-class Access:
-    """How a Docker Engine is reached and used: None means its usual socket.
-
-    `network` is the network of a Dockerfile's RUN (empty: the engine's default), `labels` are put on what is
-    built there, `environ` is what the `docker` command sees, `credentials` gives a registry's.
-    """
-
-    host: str | None = None
-    certificates: Path | None = None
-    network: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    credentials: Callable[[str], Credentials | None] = lambda registry: None
-
-
 @contextmanager
 def connect(base_url: str | None = None, certificates: Path | None = None) -> Iterator[DockerClient]:
     """A connection; `certificates` holds ca.pem, cert.pem and key.pem. Raises Unreachable."""
@@ -116,6 +99,7 @@ def _tls(folder: Path) -> Any:
 def _engine_errors(attempt: str, facts: Mapping[str, object]) -> Iterator[None]:
     from docker.errors import APIError, DockerException, ImageNotFound
     from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
@@ -125,7 +109,7 @@ def _engine_errors(attempt: str, facts: Mapping[str, object]) -> Iterator[None]:
     except DockerException as error:
         reason = error.explanation if isinstance(error, APIError) else error
         raise EngineError(f"the Docker Engine cannot {attempt}", facts={**facts, "reason": reason}) from error
-    except RequestException as error:
+    except (RequestException, HTTPError) as error:  # the latter from the middle of a stream
         facts = {**facts, "reason": error}
         raise Unreachable("the Docker Engine fell silent", facts=facts, hint="look into its log") from error
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..cache.digest import Json
     from ..cache.reference import Reference
-    from .docker import Access
+    from .docker_access import Access
     from .docker_pin import PinnedBuild
     from .plan import PlannedLayer
     from .world import World
@@ -169,6 +169,8 @@ def _buildkit(job: _Job, command: str) -> str:
             process.terminate()
             raise
     if process.returncode:
+        with _engine_errors("build the image", {"file": job.build.dockerfile.path}):
+            job.engine.ping()  # where it is gone, the Dockerfile is not to blame
         raise failure(job.build, lines, lines[-1] if lines else f"exit code {process.returncode}")
     return told.read_text().strip()
 

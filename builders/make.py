@@ -9,7 +9,7 @@ from ..cache.oci import Descriptor, Layer
 from ..cache.store import Trace, layer_to_json
 from .bytecode import compile_entries
 from .conda import link_group, linking_for
-from .docker import Access
+from .docker_access import Access
 from .encode import ENCODERS
 from .engine import LISTING
 from .fetch import fetch_all

@@ -25,7 +25,7 @@ from .destination import STORE, Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..builders.docker import Access
+    from ..builders.docker_access import Access
     from ..cache.credentials import Credentials
     from ..cache.leases import Leases
     from ..cache.origins import Origins
@@ -127,7 +127,7 @@ class Workspace:
     @property
     def engine(self) -> Access:
         """The Docker Engine, for Dockerfiles."""
-        from ..builders.docker import Access
+        from ..builders.docker_access import Access
 
         host, network = self.docker_host, self.settings.docker_network
         found = self.credentials

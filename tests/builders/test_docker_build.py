@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import socket
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,21 +17,24 @@ from typing import Any
 import pytest
 from isal import igzip
 
-from prebake.builders.docker import Access, connect
+from prebake.builders.docker import connect
+from prebake.builders.docker_access import Access
 from prebake.builders.docker_build import _docker_command
 from prebake.builders.engine import build, reuse
+from prebake.builders.gate import gate_of
 from prebake.builders.make import Workshop
 from prebake.builders.pin import Registries
 from prebake.builders.plan import Plan, plan
 from prebake.builders.recipe import Recipe
 from prebake.builders.resolve import resolve
 from prebake.builders.results import ImageResult
+from prebake.builders.secrets import Secret
 from prebake.builders.world import World
 from prebake.cache.credentials import Credentials
 from prebake.cache.registry import Repository
 from prebake.cache.transport import Transport
 from prebake.config.definition import BuildContext, Definition, Environment
-from prebake.errors import DefinitionError, EngineError, Unreachable
+from prebake.errors import DefinitionError, EngineError, PackageError, Unreachable
 from world import services
 from world.tools import run
 
@@ -228,6 +234,28 @@ def test_no_engine(classic: Desk) -> None:
     classic.write("FROM scratch\nCOPY a /a\n", a="a")
     with pytest.raises(Unreachable, match="does not answer"):
         classic.build_elsewhere()
+
+
+def test_an_engine_that_dies(desk: Desk, gate: socket.socket, world: Any, tmp_path: Path) -> None:
+    with services.dockerd(tmp_path / "dockerd") as mine:
+        desk = replace(desk, access=replace(desk.access, host=mine.url))
+        port = gate.getsockname()[1]
+        desk.write(f'FROM BASE\nSHELL ["/bin/bash", "-c"]\nRUN cat < /dev/tcp/127.0.0.1/{port}\n')
+        with ThreadPoolExecutor() as pool:
+            building = pool.submit(desk.build)
+            waiting, _ = gate.accept()
+            os.kill(int(Path(mine.url.removeprefix("unix://")).with_name("pid").read_text()), signal.SIGKILL)
+            with waiting, pytest.raises(Unreachable):
+                building.result(timeout=120)
+    assert not [*desk.world.store.local.tmp.iterdir()]
+
+
+def test_no_credential_in_use_gets_into_a_layer(classic: Desk) -> None:
+    gate = gate_of([Secret.of("registry example", "me", "correct horse battery")])
+    guarded = replace(classic, world=replace(classic.world, gate=gate))
+    guarded.write("FROM scratch\nCOPY a /a\n", a="login: correct horse battery")
+    with pytest.raises(PackageError, match="credential would be published"):
+        guarded.build()
 
 
 def test_a_base_in_a_mirror_keeps_its_name(desk: Desk, world: Any) -> None:

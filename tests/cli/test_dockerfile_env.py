@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -168,14 +168,6 @@ def test_no_engine(desk: Desk, golden: Golden) -> None:
 
 def test_not_on_this_machine(desk: Desk, golden: Golden) -> None:
     golden("dockerfile-run-local", desk("run", "env.yml", "--local", "--", "true"), 2)
-
-
-@pytest.fixture
-def gate() -> Iterator[socket.socket]:
-    """Where a RUN waits: it goes on when its connection is closed."""
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        opened.settimeout(120)
-        yield opened
 
 
 def test_a_killed_build_leaves_a_store_that_works(desk: Desk, gate: socket.socket, tmp_path: Path) -> None:
