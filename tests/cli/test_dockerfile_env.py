@@ -105,6 +105,16 @@ def test_another_machine_needs_no_engine(desk: Desk, world: Any, tmp_path: Path)
     assert found["bytes_pushed"] == 0
 
 
+def test_promoted_to_the_global_tier(desk: Desk, world: Any, tmp_path: Path) -> None:
+    tier = {"PREBAKE_GLOBAL": f"{world.registry}/global/{tmp_path.name.replace('_', '-')}"}
+    first = desk.build()
+    promoted = desk("cache", "promote", "env.yml", "--json", **tier)
+    assert json.loads(promoted.stdout)["digest"] == first["digest"]
+    elsewhere = {"PREBAKE_STORE": str(tmp_path / "other"), **NO_ENGINE, **tier}
+    found = desk.build(**elsewhere)
+    assert (outcomes(found), found["digest"]) == (["hit-global"] * 2, first["digest"])
+
+
 def test_a_hit_imports_no_docker(desk: Desk, world: Any, tmp_path: Path) -> None:
     desk.build()
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | world.environ(tmp_path / "store")
