@@ -193,6 +193,7 @@ def unpack(stream: IO[bytes], folder: Path) -> None:
     Raises PackageError for a pack that would reach out of the folder, IntegrityError for a damaged one.
     """
     import tarfile
+    from gzip import BadGzipFile
     from tempfile import TemporaryDirectory
 
     from .base import _plain
@@ -203,14 +204,14 @@ def unpack(stream: IO[bytes], folder: Path) -> None:
         try:
             with _plain(stream, "gzip") as plain, tarfile.open(None, "r|", plain) as tar:
                 _unpack_all(tar, draft)
-        except (tarfile.TarError, EOFError, UnicodeError) as error:
+        except (tarfile.TarError, BadGzipFile, EOFError, UnicodeError) as error:
             raise IntegrityError("a packed context is damaged", facts={"reason": error}) from None
         draft.rename(folder)
 
 
 def _unpack_all(tar: tarfile.TarFile, draft: Path) -> None:
     """Every path lies in a folder made here before it, so none of them leads through a link."""
-    folders = {"": 0o755}
+    folders = {"": 0o700}  # what is in it may be setuid
     links = []
     for member in tar:
         parent, _, name = member.name.rpartition("/")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache.oci import CONFIG
 from ..cache.store import Trace, layer_to_json
+from ..config.places import concealed
 from ..errors import DefinitionError, Unreachable
 from .context import context_inputs, hidden, write_pack
 from .docker import _engine_errors, connect
@@ -142,7 +143,7 @@ def _classic(job: _Job) -> str:
 
 def _hear(said: Iterable[str], lines: deque[str], report: Callable[[str], None]) -> None:
     """The classic builder colours what came by standard error."""
-    for line in filter(None, (_COLOUR.sub("", each).rstrip() for each in said)):
+    for line in filter(None, (concealed(_COLOUR.sub("", each)).rstrip() for each in said)):
         lines.append(line)
         report(line)
 
@@ -198,7 +199,7 @@ def _options(job: _Job) -> Iterator[str]:
 
 def _environment(access: Access) -> dict[str, str]:
     """The same engine that is connected to, whatever context the command would choose."""
-    own = {"DOCKER_BUILDKIT": "1", "DOCKER_HOST": access.host or _USUAL_SOCKET}
+    own = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "DOCKER_HOST": access.host or _USUAL_SOCKET}
     if access.certificates:
         own |= {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(access.certificates)}
     return dict(access.environ) | own

@@ -45,10 +45,11 @@ class Exported:
 
     def config_without(self, labels: Mapping[str, str]) -> bytes:
         """The config as OCI has it; `labels` are of the build and not of the image."""
-        own = {name: value for name, value in self.config["config"].items() if name not in _OF_A_CONTAINER}
-        left = {name: value for name, value in (own.get("Labels") or {}).items() if name not in labels}
+        given = self.config.get("config") or {}
+        own = {name: value for name, value in given.items() if name not in (*_OF_A_CONTAINER, "Labels")}
+        left = {name: value for name, value in (given.get("Labels") or {}).items() if name not in labels}
         config = {name: value for name, value in self.config.items() if name in _FIELDS}
-        return to_bytes(config | {"config": own | {"Labels": left or None}})
+        return to_bytes(config | {"config": own | ({"Labels": left} if left else {})})
 
 
 def export(

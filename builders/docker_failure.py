@@ -38,8 +38,8 @@ def failure(build: PinnedBuild, lines: Iterable[str], message: str) -> EngineErr
     place: dict[str, object] = {"file": build.dockerfile.path}
     if instruction:
         text = " ".join(instruction.text.split())
-        place |= {"line": instruction.line, "instruction": concealed(text[:200])}
-    shown = concealed("\n".join(output[-_LAST_LINES:]))
+        place |= {"line": instruction.line, "instruction": text[:200]}
+    shown = "\n".join(output[-_LAST_LINES:])
     facts = place | {"reason": concealed(message)} | ({"output": shown} if shown else {})
     return EngineError("the Dockerfile does not build", facts=facts, hint=_hint(build, instruction, said))
 

@@ -95,7 +95,7 @@ class Manifest:
             return self.raw
         data: dict[str, Any] = {
             "schemaVersion": 2,
-            "mediaType": MANIFEST,
+            "mediaType": self.media_type,
             "config": self.config.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
         }

@@ -132,6 +132,7 @@ REFUSED = {
     "required": ("ARG V\nFROM python:${V:?say}\n", "`V` has no value", 2),
     "variable-in-copy": ("ARG V=1\nFROM a\nCOPY --from=b:$V x y\n", "takes no variables", 3),
     "no-such-stage": ("FROM a\nCOPY --from=1 x y\n", "no such stage", 2),
+    "credential": ("FROM a\nRUN pip install -i https://me:secret@host/simple x\n", "credential", 2),
     "template": ("# base\nFROM a:{{latest-image-tag}}\n", "template", 2),
     "template-in-copy": ("FROM a\nCOPY --from=b:{{tag}} x y\n", "template", 2),
 }
@@ -145,6 +146,10 @@ def test_refused_with_the_line(case: str) -> None:
     assert caught.value.facts["line"] == str(line)
     assert caught.value.facts["found"]
     assert caught.value.hint
+
+
+def test_a_credential_by_variable_is_none() -> None:
+    assert names("FROM a\nRUN git clone https://me:${TOKEN}@host/x && curl https://$TOKEN@host\n") == ["a"]
 
 
 def test_a_go_template_in_a_command_is_none_of_ours() -> None:
