@@ -75,7 +75,6 @@ class Stage:
 
     name: str
     line: int
-    platform: str = ""
     below: int | None = None
     image: Taken | None = None
 
@@ -220,17 +219,16 @@ def _stages(found: Iterable[Instruction], variables: Variables, path: Path) -> t
 def _stage(instruction: Instruction, above: list[Stage], variables: Variables, path: Path) -> Stage:
     place = Place(path, instruction.line)
     forbid_placeholder(Line(instruction.text, place))
-    flags, words = _flags(instruction)
+    words = [word for word in instruction.words() if not word.text.startswith("--")]
     if len(words) not in (1, 3) or (len(words) == 3 and words[1].text.upper() != "AS"):
         allowed, hint = _FROM
         raise refusal("a FROM is not understood", place, found=instruction.text, allowed=allowed, hint=hint)
     base = _expanded(Line(words[0].text, place), variables)
     name = words[2].text.lower() if len(words) == 3 else ""
-    platform = _expanded(Line(flags.get("platform", ""), place), variables)
     below = _index(base, above)
     if below is not None or base == SCRATCH:
-        return Stage(name, instruction.line, platform, below)
-    return Stage(name, instruction.line, platform, None, _image(base, words[0], place))
+        return Stage(name, instruction.line, below)
+    return Stage(name, instruction.line, None, _image(base, words[0], place))
 
 
 def _image(name: str, word: Word, place: Place) -> Taken:
@@ -250,15 +248,6 @@ def _image(name: str, word: Word, place: Place) -> Taken:
 def _index(name: str, stages: Sequence[Stage]) -> int | None:
     """The stage of that name; of several the last."""
     return next((at for at in reversed(range(len(stages))) if stages[at].name == name.lower() != ""), None)
-
-
-def _flags(instruction: Instruction) -> tuple[dict[str, str], list[Word]]:
-    """The `--name=value` words behind the keyword, and the other words."""
-    flags, words = {}, list(instruction.words())
-    while words and words[0].text.startswith("--"):
-        name, _, value = words.pop(0).text[2:].partition("=")
-        flags[name] = value
-    return flags, words
 
 
 def _taken(instruction: Instruction, stages: tuple[Stage, ...], path: Path) -> Iterator[Taken]:

@@ -76,7 +76,7 @@ def build(
             results[id(result.planned)] = result
             for layer in result.layers:
                 done(layer)
-    return _finish(plan, store, [each for planned in plan.layers for each in results[id(planned)].layers])
+    return _finish(plan, store, [results[id(planned)] for planned in plan.layers])
 
 
 def _side_by_side(
@@ -127,7 +127,7 @@ def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -
     if planned.build:
         made = (layer_from_json(each) for each in outputs["layers"])
         own = tuple(LayerResult(planned, layer, outcome, seconds) for layer in made)
-        return StepResult(planned, outcome, own)
+        return StepResult(planned, outcome, own, trace.blobs[0].digest)
     result = LayerResult(
         planned,
         layer_from_json(outputs["layer"]),
@@ -140,31 +140,27 @@ def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -
     return StepResult(planned, outcome, (result,))
 
 
-def _finish(plan: Plan, store: Tiers, layers: Sequence[LayerResult]) -> ImageResult:
+def _finish(plan: Plan, store: Tiers, steps: Sequence[StepResult]) -> ImageResult:
+    layers = tuple(layer for step in steps for layer in step.layers)
+    manifest, config = _image(plan, store, steps, layers)
     local, own = store.local, (result.layer.descriptor for result in layers)
-    manifest, config = _image(plan, store, layers)
     blobs = (local.keep(manifest.to_bytes(), manifest.media_type), local.keep(config, CONFIG), *own)
     outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
     store.record(Trace(plan.key, plan.inputs, outputs, blobs))
-    return ImageResult(plan.key, plan.resolved.base, manifest, blobs, tuple(layers))
+    return ImageResult(plan.key, plan.resolved.base, manifest, blobs, layers)
 
 
-def _image(plan: Plan, store: Tiers, layers: Sequence[LayerResult]) -> tuple[Manifest, bytes]:
+def _image(
+    plan: Plan, store: Tiers, steps: Sequence[StepResult], layers: Sequence[LayerResult]
+) -> tuple[Manifest, bytes]:
     """Manifest and config: the base's own where nothing is added, so that it keeps its digest."""
     from .image import assemble, refuse_clobbers
 
-    base = plan.resolved.base.manifest
+    base = plan.resolved.base
     if plan.adds_nothing:
-        return base, store.read(base.config.digest)
+        return base.manifest, store.read(base.manifest.config.digest)
     refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
+    made = next((step.config for step in steps if step.config), None)
+    below = json.loads(store.read(made)) if made else base.config
     activates = any(result.activates for result in layers)
-    below = _below(plan, store)
     return assemble(plan, [result.layer for result in layers], below, activates=activates)
-
-
-def _below(plan: Plan, store: Tiers) -> Mapping[str, Any]:
-    """The config that the image's starts from: the base's, or what a Dockerfile made of it."""
-    for planned in plan.layers:
-        if planned.build and (found := store.find(planned.key, planned.inputs)):
-            return cast("Mapping[str, Any]", json.loads(store.read(found.trace.blobs[0].digest)))
-    return plan.resolved.base.config

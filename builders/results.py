@@ -62,11 +62,15 @@ class LayerResult:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StepResult:
-    """What became of a planned layer: it makes one, and a Dockerfile as many as it takes."""
+    """What became of a planned layer: it makes one, and a Dockerfile as many as it takes.
+
+    `config` is the image config that a Dockerfile makes besides.
+    """
 
     planned: PlannedLayer
     outcome: str
     layers: tuple[LayerResult, ...]
+    config: Digest | None = None
 
     @property
     def size(self) -> int:
