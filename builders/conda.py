@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cache.digest import digest_stream
+from ..cache.files import cut_short
 from ..errors import PackageError, PrebakeError
-from .entry import FIXED_MTIME, Content, Entry, Symlink
+from .conda_meta import link_scripts, normal_meta, read_meta, read_whole, seconds, sizes
+from .entry import Content, Entry, Symlink
 from .sources import channel_error, connect, disk_error
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 # Where rattler puts the loser of two packages that write one path.
 CLOBBERS = "__clobbers__"
 _STAND_IN_BUILD = "standin_0"
+# Rattler drops errors of the last write to a record, and stumbles over it afterwards: a stage has no others.
+_UNREADABLE_STAGE = "failed to determine the currently installed packages"
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,15 @@ class LinkedGroup:
 
 
 def link_group(packages: Sequence[CondaPackage], stage: Path, linking: Linking) -> LinkedGroup:
-    """Link `packages` below `stage`. Raises PackageError, Unreachable."""
-    root = link(packages, stage, linking)
-    metas = {package: _read_meta(root, package) for package in packages}
+    """Link `packages` below `stage`. Raises PackageError, Unreachable, StoreError."""
+    return read_linked(packages, link(packages, stage, linking), linking)
+
+
+def read_linked(packages: Sequence[CondaPackage], root: Path, linking: Linking) -> LinkedGroup:
+    """What `link` left at `root`. Raises StoreError if a full disk cut it short."""
+    metas = {package: read_meta(root, package) for package in packages}
     entries = [entry for package, meta in metas.items() for entry in _entries(package, meta, root, linking)]
-    scripts = [script for package, meta in metas.items() for script in _link_scripts(package, meta)]
+    scripts = [script for package, meta in metas.items() for script in link_scripts(package, meta)]
     return LinkedGroup(tuple(entries), tuple(scripts))
 
 
@@ -101,6 +109,8 @@ async def _link(packages: Sequence[CondaPackage], stage: Path, root: Path, linki
             show_progress=False,
         )
     except Exception as error:  # rattler raises plain classes without a common base
+        if _UNREADABLE_STAGE in str(error):
+            raise cut_short(root / "conda-meta") from error
         raise _link_error(str(error), packages, linking) from error
 
 
@@ -209,34 +219,19 @@ def clobber_error(path: str, owners: Iterable[str]) -> PackageError:
     )
 
 
-def _read_meta(root: Path, package: CondaPackage) -> dict[str, Any]:
-    stem = package.file_name.removesuffix(".conda").removesuffix(".tar.bz2")
-    meta: dict[str, Any] = json.loads((root / "conda-meta" / f"{stem}.json").read_bytes())
-    return meta
-
-
 def _entries(package: CondaPackage, meta: Mapping[str, Any], root: Path, linking: Linking) -> Iterator[Entry]:
-    index = json.loads(Path(meta["extracted_package_dir"], "info", "index.json").read_bytes())
-    latest = _seconds(index.get("timestamp"))
+    index = read_whole(Path(meta["extracted_package_dir"], "info", "index.json"))
+    latest = seconds(index.get("timestamp"))
     prefix = linking.prefix.path.lstrip("/")
     owner = f"{package.name}-{package.version}"
-    for path in sorted({_original(item) for item in meta["paths_data"]["paths"]}):
-        yield _entry(root / path, f"{prefix}/{path}", latest, owner)
-    text = _normal_meta(package, meta, index)
+    for path, size in sorted(sizes(meta).items()):
+        entry = _entry(root / path, f"{prefix}/{path}", latest, owner)
+        if size not in (None, entry.size):
+            raise cut_short(root / path)
+        yield entry
+    text = normal_meta(package, meta, index)
     name = f"{prefix}/conda-meta/{package.name}-{package.version}-{package.build}.json"
     yield Entry(name, text, len(text), mtime=latest, owner=owner)
-
-
-def _original(item: Mapping[str, Any]) -> str:
-    """A path as the package has it, also where an equal file of another package won."""
-    return str(item.get("original_path") or item["_path"])
-
-
-def _seconds(timestamp: object) -> int:
-    """A package's build time; conda writes milliseconds, old packages seconds, some nothing."""
-    if not isinstance(timestamp, int) or timestamp <= 0:
-        return FIXED_MTIME
-    return timestamp // 1000 if timestamp > 1 << 33 else timestamp
 
 
 def _entry(staged: Path, path: str, latest: int, owner: str) -> Entry:
@@ -250,28 +245,3 @@ def _entry(staged: Path, path: str, latest: int, owner: str) -> Entry:
         content: Content = Symlink(str(staged.readlink()))
         return Entry(path, content, 0, mtime=mtime, owner=owner)
     return Entry(path, staged, found.st_size, bool(found.st_mode & 0o111), mtime, owner)
-
-
-def _normal_meta(package: CondaPackage, meta: Mapping[str, Any], index: Mapping[str, Any]) -> bytes:
-    """conda-meta without facts of this machine, and from the archive rather than from today's repodata."""
-    paths = [dict(item, _path=_original(item)) for item in meta["paths_data"]["paths"]]
-    for item in paths:
-        item.pop("original_path", None)
-    paths.sort(key=lambda item: str(item["_path"]))
-    normal = dict(index) | {
-        "fn": package.file_name,
-        "url": package.url,
-        "channel": package.channel,
-        "sha256": package.sha256.hex,
-        "files": [item["_path"] for item in paths],
-        "paths_data": {"paths_version": 1, "paths": paths},
-        "link": {"source": "", "type": 1},
-        "requested_specs": [],
-    }
-    return json.dumps(normal, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-
-
-def _link_scripts(package: CondaPackage, meta: Mapping[str, Any]) -> Iterator[str]:
-    for action in ("pre-link", "post-link"):
-        if f"bin/.{package.name}-{action}.sh" in meta["files"]:
-            yield f"{package.name} {package.version}: its {action} script was not run (denied by default)"

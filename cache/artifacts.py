@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import IntegrityError, PrebakeError, RegistryError
 from .digest import Digest, Key, canonical
+from .inventory import BlobFile, TraceFile, read_listed
 from .oci import MANIFEST, MANIFEST_TYPES, Descriptor, to_bytes
 from .origins import mount
 from .registry import BLOB_GONE
@@ -31,7 +33,7 @@ from .request import Refused
 from .store import BlobNotFound, DamagedCopy, Miss, Reason, Trace, read_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import IO
 
     from .digest import Json
@@ -47,6 +49,7 @@ _EMPTY_DIGEST = Digest("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f6
 EMPTY = Descriptor("application/vnd.oci.empty.v1+json", _EMPTY_DIGEST, len(_EMPTY_DATA))
 # What registries take at least: "4 megabytes" (distribution spec, "Pushing Manifests").
 _LARGEST_MANIFEST = 4_000_000
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,6 @@ class Recorded:
     """A trace as a registry lists it: `created` in Unix seconds, `blobs` those it keeps, config first."""
 
     key: Key
-    manifest: Digest
     created: float
     blobs: tuple[Descriptor, ...]
 
@@ -131,18 +133,28 @@ class RegistryStore:
             raise self._lost(trace.blobs or (EMPTY,), refusal) from None
         self._repository.read_back(digest)
 
-    def inventory(self) -> Iterator[Recorded]:
-        """All readable traces, for prune: a request for each of them."""
-        for tag in self._repository.tags():
-            found = self._recorded(tag)
-            if found:
-                yield found
+    def list_all(self) -> tuple[list[TraceFile], list[BlobFile]]:
+        """All readable traces, a request for each of them, and the blobs that they keep.
 
-    def delete(self, key: Key) -> None:
-        """Delete a trace; its blobs go with the registry's next garbage collection. It may be gone already.
-
-        Raises RegistryError if the registry does not delete.
+        Tags that are not ours, and what cannot be read, are left alone; `look` reports the latter.
         """
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            listed = [found for found in pool.map(self._list, self._repository.tags()) if found]
+        listed.sort(key=lambda each: each[0].created)
+        own = ((blob, each.created) for each, _ in listed for blob in each.blobs[1:] if blob != EMPTY)
+        blobs = {blob.digest: BlobFile(blob.digest, blob.size, created) for blob, created in own}
+        return [read_listed(each.key, each.created, data) for each, data in listed], list(blobs.values())
+
+    def delete(self, names: Iterable[Digest | Key]) -> None:
+        """Delete traces; those that are gone already are no error. Raises RegistryError if it may not.
+
+        Blobs stay until the registry's next garbage collection, which takes those that no trace keeps.
+        """
+        for name in names:
+            if isinstance(name, Key):
+                self._delete(name)
+
+    def _delete(self, key: Key) -> None:
         digest = self._repository.head(key.hex)
         try:
             if digest:
@@ -174,12 +186,15 @@ class RegistryStore:
         self._doubted.update(lost)
         return BlobNotFound(min(lost), self) if lost else refusal
 
-    def _recorded(self, tag: str) -> Recorded | None:
-        """The trace at `tag`; None for foreign tags and what cannot be read, which `look` reports."""
+    def _list(self, tag: str) -> tuple[Recorded, bytes] | None:
+        """The trace at `tag` and its JSON; None for foreign tags and what cannot be read."""
         try:
             key = Key(tag)
             document = self._repository.manifest(tag)
-            return _parse(key, document)[0] if document else None
+            if document is None:
+                return None
+            recorded, embedded = _parse(key, document)
+            return recorded, embedded or self._read(recorded.blobs[0])
         except IntegrityError:
             return None
 
@@ -240,7 +255,7 @@ def _parse(key: Key, document: Document) -> tuple[Recorded, bytes | None]:
         raise IntegrityError("its manifest is nonsense", facts={"reason": error}) from error
     if embedded is not None and Digest.of(embedded) != blobs[0].digest:
         raise IntegrityError("its embedded config is another")
-    return Recorded(key, document.digest, created, blobs), embedded
+    return Recorded(key, created, blobs), embedded
 
 
 def _other(blob: Descriptor, store: RegistryStore) -> IntegrityError:

@@ -40,6 +40,12 @@ def store_error(error: OSError, path: Path) -> StoreError:
     return StoreError("the folder cannot be used", facts=facts, hint=_HINTS.get(error.errno or 0, ""))
 
 
+def cut_short(file: Path) -> StoreError:
+    """A file that was written a moment ago is not whole: its writer did not say that the disk is full."""
+    facts: dict[str, object] = {"file": file, "reason": "it was cut short as it was written"}
+    return StoreError("the folder cannot be used", facts=facts, hint=_HINTS[errno.ENOSPC])
+
+
 @contextlib.contextmanager
 def replacing(target: Path, tmp: Path) -> Iterator[IO[bytes]]:
     """A file that takes `target`'s name when the block ends well and vanishes when it does not."""

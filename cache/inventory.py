@@ -1,4 +1,4 @@
-"""What the local store holds, as plain values: its traces, its blobs, and the room that folders take.
+"""What a store holds, as plain values: its traces, its blobs, and the room that folders take.
 
 Other processes write and prune meanwhile: what vanishes while it is listed is not listed. A file that cannot
 be read for any other reason is a StoreError, since a prune that took its trace for none would delete blobs.
@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import IntegrityError
 from .digest import Digest, Key
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TraceFile:
-    """A trace as it lies in the store.
+    """A trace as it lies in a store.
 
     `size` is what its blobs take, `used` when it was last found or recorded (seconds since the epoch).
     A damaged one has a `problem` in words, and neither recipe nor blobs.
@@ -50,6 +50,19 @@ class BlobFile:
     digest: Digest
     size: int
     used: float
+
+
+class Listed(Protocol):
+    """A store whose contents can be listed and deleted: a remote one, while others use it.
+
+    It does not know when a trace was found last: `used` is when it was recorded.
+    """
+
+    def list_all(self) -> tuple[list[TraceFile], list[BlobFile]]:
+        """Every trace and every blob of ours."""
+
+    def delete(self, names: Iterable[Digest | Key]) -> None:
+        """Delete blobs and traces; those that are gone already are no error."""
 
 
 def trace_path(store: DirectoryStore, key: Key) -> Path:
@@ -131,6 +144,11 @@ def _trace(entry: os.DirEntry[str]) -> TraceFile | None:
         data = Path(entry.path).read_bytes()
     except FileNotFoundError:
         return None
+    return read_listed(key, used, data)
+
+
+def read_listed(key: Key, used: float, data: bytes) -> TraceFile:
+    """What a store kept under `key` since `used` (seconds since the epoch); a damaged trace says so."""
     try:
         return _read(key, used, json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError, IntegrityError):

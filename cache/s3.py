@@ -4,18 +4,18 @@
     PREFIX/traces/KE/KEY.json      traces by key
 
 Invariant: an object appears whole, and a blob only after its digest was compared. Names are asked for one by
-one; only `inventory` lists.
+one; only `list_all` lists.
 """
 
 from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from ..errors import IntegrityError, Unreachable
 from .digest import Digest, Json, Key, canonical
+from .inventory import BlobFile, TraceFile, read_listed
 from .memory import checked
 from .objects import Condition, Objects, unless_changed
 from .request import Patience
@@ -23,7 +23,8 @@ from .store import BlobNotFound, Miss, Reason, Trace, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from datetime import datetime
+
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
     from .bucket import Bucket
     from .oci import Descriptor
@@ -32,15 +33,6 @@ _PART_BYTES = 8 << 20
 _MOST_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 _AT_ONCE = 16
 _RACES = 8
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What `inventory` found: a blob by its digest or a trace by its key; size in bytes."""
-
-    name: Digest | Key
-    size: int
-    last_modified: datetime
 
 
 class S3Store:
@@ -116,13 +108,28 @@ class S3Store:
             facts = {"store": self, "attempts": _RACES}
             raise Unreachable("others keep changing the same object", facts=facts, hint="try again later")
 
-    def inventory(self) -> Iterator[Stored]:
-        """All blobs, then all traces, for prune; objects of other names are not ours."""
-        for folder in ("blobs/", "traces/"):
-            for found in self._objects.list(self.bucket.folder + folder):
-                name = _parse(found["Key"])
-                if name and self.name(name) == found["Key"]:
-                    yield Stored(name, found["Size"], found["LastModified"])
+    def list_all(self) -> tuple[list[TraceFile], list[BlobFile]]:
+        """All traces, each read, and all blobs; objects of other names are not ours."""
+        blobs = [
+            BlobFile(name, found["Size"], found["LastModified"].timestamp())
+            for name, found in self._listed("blobs/")
+            if isinstance(name, Digest)
+        ]
+        listed = [(name, found) for name, found in self._listed("traces/") if isinstance(name, Key)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            read = pool.map(lambda each: self._objects.read(self.name(each[0]))[0], listed)
+            traces = [
+                read_listed(key, found["LastModified"].timestamp(), data)
+                for (key, found), data in zip(listed, read, strict=True)
+                if data is not None
+            ]
+        return traces, blobs
+
+    def _listed(self, folder: str) -> Iterator[tuple[Digest | Key, ObjectTypeDef]]:
+        for found in self._objects.list(self.bucket.folder + folder):
+            name = _parse(found["Key"])
+            if name and self.name(name) == found["Key"]:
+                yield name, found
 
     def delete(self, names: Iterable[Digest | Key]) -> None:
         """Delete blobs and traces; those that are gone already are no error."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .digest import Json, Key
     from .directory import DirectoryStore
+    from .inventory import Listed
     from .leases import Leases
     from .oci import Descriptor
     from .single_flight import Busy
@@ -37,11 +38,15 @@ MADE = "made"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tier:
-    """A remote tier: its name for people, its bytes, its traces (complete and trusted ones only)."""
+    """A remote tier: its name for people, its bytes, its traces (complete and trusted ones only).
+
+    `listed` is the bare store below both, for prune.
+    """
 
     name: str
     blobs: BlobStore
     traces: TraceStore
+    listed: Listed
     writable: bool = False
 
 

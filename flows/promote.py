@@ -18,13 +18,12 @@ from ..cache.tiered import share
 from ..config.canonical import definition_inputs
 from ..errors import SettingsError
 from .progress import megabytes
-from .tiers import GLOBAL
+from .tiers import GLOBAL, tier_of
 
 if TYPE_CHECKING:
     from ..builders.world import World
     from ..cache.digest import Key
     from ..cache.store import Trace
-    from ..cache.tiered import Tier
     from ..config.definition import Environment
     from .progress import Progress
     from .wiring import Request, Workspace
@@ -49,7 +48,7 @@ class Promoted:
 
 def promote(environment: Environment, request: Request, workspace: Workspace, progress: Progress) -> Promoted:
     """Copy an environment that was built before to the global tier. Raises SettingsError if it was not."""
-    tier = _global(workspace)
+    tier = tier_of(GLOBAL, workspace)
     world = workspace.world(request, progress.step)
     used: dict[Key, Trace] = {}
     watched = replace(world, store=world.store.watched(lambda trace: used.update({trace.key: trace})))
@@ -76,11 +75,3 @@ def _walk(environment: Environment, world: World, workspace: Workspace) -> str:
     for layer in planned.layers:
         reuse_layer(layer, world.store)
     return str(image.digest)
-
-
-def _global(workspace: Workspace) -> Tier:
-    for tier in workspace.remote:
-        if tier.name == GLOBAL:
-            return tier
-    hint = "set `global` in prebake.toml, or PREBAKE_GLOBAL"
-    raise SettingsError("there is no global tier to promote to", hint=hint)

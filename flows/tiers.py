@@ -11,10 +11,12 @@ from ..cache.presence import Remembered
 from ..cache.signed import Signed, Signer
 from ..cache.tiered import Tier
 from ..cache.verified import Verified
+from ..errors import SettingsError
 from .wiring import tier_reference
 
 if TYPE_CHECKING:
-    from ..cache.store import Store
+    from ..cache.artifacts import RegistryStore
+    from ..cache.s3 import S3Store
     from .wiring import Workspace
 
 WORKSPACE = "workspace"
@@ -34,10 +36,19 @@ def _tier(name: str, place: str, trusted: tuple[str, ...], workspace: Workspace)
     blobs = Remembered(Verified(store), seen)
     key = workspace.settings.signing_key
     signed = Signed(store, Signer.from_file(key) if key else None, trusted)
-    return Tier(name, blobs, Complete(signed, blobs.missing), writable=name == WORKSPACE)
+    return Tier(name, blobs, Complete(signed, blobs.missing), store, writable=name == WORKSPACE)
 
 
-def _store(name: str, place: str, workspace: Workspace) -> Store:
+def tier_of(name: str, workspace: Workspace) -> Tier:
+    """The remote tier that is called so. Raises SettingsError if the settings name none."""
+    for tier in workspace.remote:
+        if tier.name == name:
+            return tier
+    hint = f"set `{name}` in prebake.toml, or PREBAKE_{name.upper()}"
+    raise SettingsError(f"there is no {name} tier", hint=hint)
+
+
+def _store(name: str, place: str, workspace: Workspace) -> RegistryStore | S3Store:
     if place.startswith("s3://"):
         from ..cache.bucket import Bucket
         from ..cache.s3 import S3Store

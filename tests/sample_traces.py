@@ -4,12 +4,11 @@ import io
 import json
 from collections.abc import Callable
 
-from prebake.cache.artifacts import RegistryStore
 from prebake.cache.digest import Digest, key_inputs, key_of_inputs
 from prebake.cache.oci import LAYER_GZIP, MANIFEST, Descriptor, to_bytes
 from prebake.cache.registry import Repository
 from prebake.cache.request import Patience
-from prebake.cache.store import Miss, Trace
+from prebake.cache.store import BlobStore, Miss, Trace, TraceStore
 from world.faults import Seen
 
 EAGER = Patience(connect=2, read=10, attempts=3, backoff=0)
@@ -20,7 +19,7 @@ def blob_of(data: bytes) -> Descriptor:
     return Descriptor(LAYER_GZIP, Digest.of(data), len(data))
 
 
-def put(store: RegistryStore, data: bytes) -> Descriptor:
+def put(store: BlobStore, data: bytes) -> Descriptor:
     store.put(blob_of(data), lambda: io.BytesIO(data))
     return blob_of(data)
 
@@ -30,7 +29,7 @@ def trace_of(name: str, *blobs: Descriptor, **outputs: str) -> Trace:
     return Trace(key_of_inputs(inputs), inputs, outputs, blobs, {"cost": 7})
 
 
-def look(store: RegistryStore, trace: Trace) -> Trace | Miss:
+def look(store: TraceStore, trace: Trace) -> Trace | Miss:
     return store.look(trace.key, trace.inputs)
 
 

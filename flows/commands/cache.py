@@ -62,6 +62,8 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-size", metavar="SIZE", help="evict the least recently used beyond it, as 20GB")
     parser.add_argument("--grace", metavar="AGE", help=grace)
     parser.add_argument("--dry-run", action="store_true", help="tell what would go and why; change nothing")
+    tier = "which store; a remote one counts ages from when things were recorded (default: local)"
+    parser.add_argument("--tier", choices=("local", "workspace", "global"), default="local", help=tier)
 
 
 def _pin_options(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +120,7 @@ def _prune(options: argparse.Namespace) -> int:
         seconds(options.max_age) if options.max_age is not None else Asked.max_age,
         byte_count(options.max_size) if options.max_size is not None else Asked.max_bytes,
         seconds(options.grace) if options.grace is not None else Asked.grace,
+        options.tier,
     )
     how = preview_prune if options.dry_run else prune
     with shown(quiet=options.json) as progress:
@@ -183,8 +186,8 @@ _VERBS = {
     "stats": _Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
     "ls": _Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
     "prune": _Verb(
-        "delete what no trace reaches, and what is too old or too much, from the local store",
-        (" --dry-run", " --max-age 30d --max-size 200GB"),
+        "delete what no trace reaches, and what is too old or too much, from a store",
+        (" --dry-run", " --max-age 30d --max-size 200GB", " --tier workspace --max-age 180d"),
         _prune_options,
         _prune,
     ),

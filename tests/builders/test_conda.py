@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from prebake.builders.conda import LinkedGroup, Linking, link_group
+from prebake.builders.conda import LinkedGroup, Linking, link, link_group, read_linked
 from prebake.builders.entry import FIXED_MTIME, Entry, Symlink
 from prebake.builders.lock import CondaPackage
 from prebake.builders.prefix import Prefix
@@ -21,7 +21,7 @@ from prebake.builders.recipe import Recipe
 from prebake.builders.sources import connect
 from prebake.cache.digest import Digest
 from prebake.cache.directory import DirectoryStore
-from prebake.errors import PackageError, Unreachable
+from prebake.errors import PackageError, StoreError, Unreachable
 from sample_locks import build_lock, build_plan, conda, lock_of, plan_of, tiny_python, written
 from world import EPOCH
 from world.conda_package import PLACEHOLDER, Package
@@ -111,6 +111,20 @@ def test_old_archives_and_activation_scripts_are_linked(world: SampleWorld, benc
     assert data_of(entries["share/legacy/x"]) == b"old format\n"
     assert b"DEMO_HOME" in data_of(entries["etc/conda/activate.d/demo.sh"])
     assert {entry.mtime for entry in entries.values()} == {EPOCH}
+
+
+@pytest.mark.parametrize("file", ["share/generic/x", "conda-meta/generic-demo-1.0-*.json"])
+def test_what_a_full_disk_cut_short_is_no_layer(world: SampleWorld, bench: Bench, file: str) -> None:
+    """Rattler does not always hear that the disk is full: files are then shorter than their package says."""
+    packages = conda(world.root, "generic-demo")
+    (bench.folder / "stage").mkdir()
+    root = link(packages, bench.folder / "stage", bench.linking)
+    [linked] = root.glob(file)
+    linked.unlink()  # it may be one with the cache's file
+    linked.write_bytes(b"")
+    with pytest.raises(StoreError) as raised:
+        read_linked(packages, root, bench.linking)
+    assert (raised.value.facts["file"], "space" in raised.value.hint) == (str(linked), True)
 
 
 def test_no_path_of_this_machine_is_in_any_entry(world: SampleWorld, bench: Bench) -> None:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from prebake.builders.conda import _normal_meta
+from prebake.builders.conda_meta import normal_meta
 from prebake.builders.engine import build
 from prebake.builders.local import install_whole
 from prebake.builders.lock import Lock
@@ -86,7 +86,7 @@ def whole(lock: Lock, recipe: Recipe, world: World, stage: Path) -> Tree:
         meta: dict[str, Any] = json.loads(path.read_bytes())
         index = json.loads(Path(meta["extracted_package_dir"], "info", "index.json").read_bytes())
         path.unlink()
-        path.write_bytes(_normal_meta(package, meta, index))
+        path.write_bytes(normal_meta(package, meta, index))
         path.chmod(0o644)
     for kept_by_rattler in ("conda-meta/history", "CACHEDIR.TAG"):
         (root / kept_by_rattler).unlink(missing_ok=True)

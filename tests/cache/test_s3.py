@@ -15,7 +15,7 @@ from prebake.cache.digest import Digest, Key
 from prebake.cache.oci import LAYER_GZIP, Descriptor
 from prebake.cache.request import Patience
 from prebake.cache.s3 import S3Store
-from prebake.cache.store import BlobNotFound, Miss, Trace
+from prebake.cache.store import Trace
 from prebake.errors import IntegrityError, PrebakeError, RegistryError, SettingsError, Unreachable
 from world.faults import Fault, Proxy, Seen, proxy
 from world.s3 import S3, SECRET, s3
@@ -32,7 +32,7 @@ DIALOGUES: dict[str, Callable[[S3Store], object]] = {
     "put": lambda store: put(store, SMALL),
     "put in parts": lambda store: put(store, DATA),
     "open": lambda store: store.open(Digest.of(SMALL)),
-    "inventory": lambda store: list(store.inventory()),
+    "list": lambda store: store.list_all(),
     "delete": lambda store: store.delete([KEY]),
 }
 dialogue = pytest.mark.parametrize("ask", DIALOGUES.values(), ids=DIALOGUES.keys())
@@ -143,7 +143,7 @@ def test_refused_parts_leave_no_upload(server: S3, store: S3Store) -> None:
     with pytest.raises(IntegrityError):
         store.put(Descriptor(LAYER_GZIP, Digest.of(b"other"), len(DATA)), lambda: io.BytesIO(DATA))
     assert server.uploads(store.bucket.name) == 0
-    assert list(store.inventory()) == []
+    assert store.list_all() == ([], [])
 
 
 def test_a_part_that_does_not_arrive_leaves_no_upload(server: S3, front: Proxy, fronted: S3Store) -> None:
@@ -323,34 +323,28 @@ def clear(store: S3Store, ask: Callable[[S3Store], object], kind: type[PrebakeEr
     return raised.value
 
 
-def test_inventory_and_delete(server: S3, store: S3Store) -> None:
+def test_objects_of_other_names_are_not_ours(server: S3, store: S3Store) -> None:
     blobs = [put(store, bytes([n])) for n in range(3)]
     store.record(Trace(KEY, {}, {}))
     for foreign in ("blobs/sha256/README", f"traces/zz/{KEY}.json", "else"):
         server.put(f"{store.bucket.name}/team/cache/{foreign}", b"not ours")
-    found = list(store.inventory())
-    assert {each.name for each in found} == {blob.digest for blob in blobs} | {KEY}
-    assert {each.size for each in found[:3]} == {1}
-    assert all(each.last_modified.tzinfo for each in found)
-    store.delete([KEY, blobs[0].digest, Digest.of(b"never there")])
-    assert isinstance(store.look(KEY, {}), Miss)
-    with pytest.raises(BlobNotFound):
-        store.open(blobs[0].digest)
-    assert store.missing(blobs) == {blobs[0].digest}
+    traces, listed = store.list_all()
+    assert [trace.key for trace in traces] == [KEY]
+    assert {(each.digest, each.size) for each in listed} == {(blob.digest, 1) for blob in blobs}
 
 
-def test_inventory_of_more_than_a_page(store: S3Store) -> None:
+def test_listing_and_deleting_more_than_a_page(store: S3Store) -> None:
     stored = {put(store, b"%d" % n).digest for n in range(25)}
-    assert {each.name for each in store.inventory()} == stored
+    assert {each.digest for each in store.list_all()[1]} == stored
     absent = [Digest.of(b"absent %d" % n) for n in range(2000)]
     store.delete([*absent, *stored])
-    assert list(store.inventory()) == []
+    assert store.list_all() == ([], [])
 
 
 def test_prefixes_are_apart(server: S3, store: S3Store) -> None:
     put(store, SMALL)
     whole = S3Store(Bucket(store.bucket.name, endpoint=server.url), EAGER)
-    assert list(whole.inventory()) == []
+    assert whole.list_all() == ([], [])
     assert whole.missing([blob_of(SMALL)]) == {Digest.of(SMALL)}
 
 

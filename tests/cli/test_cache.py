@@ -140,6 +140,18 @@ def _path(digest: str) -> str:
     return digest.replace(":", "/")
 
 
+def test_a_remote_tier(world: Any, prebake: Prebake, definition: Definition, tmp_path: Path) -> None:
+    (tmp_path / "env.yml").write_text(definition("six"))
+    place = {"PREBAKE_WORKSPACE": f"{world.registry}/prune/cli"}
+    assert prebake("build", "env.yml", **place).returncode == 0
+    asked = ("cache", "prune", "--tier", "workspace", "--max-age", "0s", "--grace", "0s")
+    dry = prebake(*asked, "--dry-run", **place)
+    real = prebake(*asked, **place)
+    assert (dry.returncode, real.returncode, dry.stdout) == (0, 0, real.stdout)
+    assert "evict   conda/1 " in real.stdout
+    assert said(prebake(*asked, "--json", **place))["traces"] == []
+
+
 def test_a_key_is_made_once(prebake: Prebake, tmp_path: Path) -> None:
     made = said(prebake("cache", "key", "signing.pem", "--json"))
     assert made["public"].startswith("ed25519:")
@@ -154,6 +166,7 @@ def test_a_key_is_made_once(prebake: Prebake, tmp_path: Path) -> None:
         (("prune", "--max-age", "soon"), "`soon` is not an age"),
         (("prune", "--max-age", ""), "`` is not an age"),
         (("prune", "--grace=-1h"), "`-1h` is not an age"),
+        (("prune", "--tier", "workspace"), "there is no workspace tier"),
         (("prune", "--max-size", "20"), "`20` is not a size"),
         (("prune", "--max-size", "20 GBit"), "`20 GBit` is not a size"),
         (("pin", "p", "numpy"), "`numpy` cannot be pinned"),

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -186,7 +187,11 @@ def publish(index: Path, name: str, member: zipfile.ZipInfo, content: str = "") 
         wheel.writestr(f"{info}/RECORD", "")
     digest = sha256((index / "files" / file_name).read_bytes())
     page = f'<!DOCTYPE html>\n<a href="../../files/{file_name}#sha256={digest}">{file_name}</a>\n'
-    (index / "simple" / name / "index.html").write_text(page)
+    path = index / "simple" / name / "index.html"
+    later = path.stat().st_mtime + 2 if path.exists() else None
+    path.write_text(page)
+    if later:  # nginx tells versions of a file apart by its size and the second of its time
+        os.utime(path, (later, later))
 
 
 def member(name: str, mode: int = 0o100644) -> zipfile.ZipInfo:

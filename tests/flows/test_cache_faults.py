@@ -173,7 +173,8 @@ def team(request: Any, tiny: SampleWorld, tmp_path: Path, monkeypatch: pytest.Mo
                 server.put(f"{bucket}/{store.name(digest)}", flipped(stream.read(), 0.5))
 
         def empty() -> None:
-            store.delete([stored.name for stored in store.inventory()])
+            traces, blobs = store.list_all()
+            store.delete([*(trace.key for trace in traces), *(blob.digest for blob in blobs)])
 
         yield Team(tiny, tmp_path, f"s3://{bucket}/cache", empty, replace_bytes)
 

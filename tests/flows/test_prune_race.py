@@ -16,7 +16,7 @@ from prebake.flows.progress import Silent
 from prebake.flows.pruning import Asked, prune
 from tiny import PARTS, tiny_file, tiny_machine
 
-SECONDS, GRACE, MAX_BYTES = 60, 2.0, 50_000
+SECONDS, GRACE, MAX_BYTES = 60, 4.0, 50_000
 ENVIRONMENTS = [PARTS[first : first + 4] for first in range(12)]
 _BUILDER = """
 import json, sys, time
