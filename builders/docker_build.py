@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..cache.oci import CONFIG
 from ..cache.store import Trace, layer_to_json
 from ..config.places import concealed
-from ..errors import DefinitionError, Unreachable
+from ..errors import DefinitionError, EngineError, Unreachable
 from .context import context_inputs, hidden, write_pack
 from .docker import _engine_errors, connect
 from .docker_export import export
@@ -44,21 +44,34 @@ if TYPE_CHECKING:
 _KEPT_LINES = 10_000
 # The first `docker` that leaves BuildKit to its buildx plugin.
 _FIRST_WITHOUT_BUILDKIT = 23
-_DOCKERFILE = "Dockerfile"
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _USUAL_SOCKET = "unix:///var/run/docker.sock"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Job:
-    """A build on its way: its packed context, the engine, and who hears its output."""
+    """A build on its way: a folder for its packed context, and the engine."""
 
     build: PinnedBuild
-    pack: Path
+    folder: Path
     platform: str
     engine: DockerClient
     access: Access
-    report: Callable[[str], None]
+    world: World
+
+    @property
+    def pack(self) -> Path:
+        """The packed context."""
+        return self.folder / "context.tar.gz"
+
+    @property
+    def dockerfile(self) -> Path:
+        """The Dockerfile as the engine gets it."""
+        return self.folder / "Dockerfile"
+
+    def place(self, image: Reference) -> Reference:
+        """Where the engine pulls an image."""
+        return self.world.registries.place(image)
 
 
 def make_docker(planned: PlannedLayer, world: World, access: Access) -> Trace:
@@ -67,10 +80,10 @@ def make_docker(planned: PlannedLayer, world: World, access: Access) -> Trace:
     assert build, "no Dockerfile"
     inputs: Any = planned.inputs["inputs"]
     with world.store.local.scratch() as folder, connect(access.host, access.certificates) as engine:
-        pack = _pack(build, world, folder)
+        job = _Job(build, folder, inputs["platform"], engine, access, world)
+        _pack(job)
         for image in {str(each): each for each in build.images.values()}.values():
-            _pull(world.registries.place(image), inputs["platform"], engine, access)
-        job = _Job(build, pack, inputs["platform"], engine, access, world.report)
+            _pull(image, job)
         command = _docker_command(access.environ)
         image_id = _buildkit(job, command) if command else _classic(job)
         world.report("taking the layers out of the Docker Engine")
@@ -81,34 +94,44 @@ def make_docker(planned: PlannedLayer, world: World, access: Access) -> Trace:
     return Trace(planned.key, planned.inputs, outputs, blobs, {"bytes": build.size})
 
 
-def _pack(build: PinnedBuild, world: World, folder: Path) -> Path:
-    """The context with the pinned Dockerfile in the place of the user's."""
-    where = {name: str(world.registries.place(image)) for name, image in build.images.items()}
-    dockerfile = folder / _DOCKERFILE
-    dockerfile.write_bytes(pinned(build.dockerfile, where).encode())
-    name = build.context.dockerfile_path
+def _pack(job: _Job) -> None:
+    """The context, with the pinned Dockerfile in the place of the user's."""
+    build, name = job.build, job.build.context.dockerfile_path
+    pins = {named: str(job.place(image)) for named, image in build.images.items()}
+    job.dockerfile.write_bytes(pinned(build.dockerfile, pins).encode())
     files = [
-        replace(file, source=dockerfile, kind="file") if file.path == name else file for file in build.files
+        replace(file, source=job.dockerfile, kind="file") if file.path == name else file
+        for file in build.files
     ]
-    pack = folder / "context.tar.gz"
-    with pack.open("wb") as stream:
+    with job.pack.open("wb") as stream:
         write_pack(files, stream)
     if context_inputs(build.files) != build.inputs["context"]:
         facts = {"folder": build.context.path}
         hint = "wait until nothing writes there, and build again"
         raise DefinitionError("the build context changed while it was read", facts=facts, hint=hint)
-    return pack
 
 
-def _pull(image: Reference, platform: str, engine: DockerClient, access: Access) -> None:
+def _pull(image: Reference, job: _Job) -> None:
     """Have an image in the engine: by our own credentials, wherever the engine would look for its own."""
-    name = f"{image.name}@{image.digest}"
-    with _engine_errors("pull a base image", {"image": name}):
-        found = access.credentials(image.registry)
-        login = {"username": found.username, "password": found.password} if found else None
-        if found and found.identity_token:
-            login = {"identitytoken": found.identity_token}
-        engine.images.pull(image.name, tag=str(image.digest), platform=platform, auth_config=login)
+    from docker.errors import APIError
+
+    place = job.place(image)
+    found = job.access.credentials(place.registry)
+    login = {"username": found.username, "password": found.password} if found else None
+    if found and found.identity_token:
+        login = {"identitytoken": found.identity_token}
+    facts: dict[str, object] = {"image": image, **({"mirror": place} if place != image else {})}
+    with _engine_errors("pull a base image", facts):
+        try:
+            job.engine.images.pull(
+                place.name, tag=str(place.digest), platform=job.platform, auth_config=login
+            )
+        except APIError as error:
+            raise EngineError(
+                "the Docker Engine cannot pull a base image",
+                facts=facts | {"reason": error.explanation},
+                hint="`docker login` to its registry, or tell the engine that it speaks plain HTTP",
+            ) from error
 
 
 def _classic(job: _Job) -> str:
@@ -135,7 +158,7 @@ def _classic(job: _Job) -> str:
             if "error" in event:
                 raise failure(job.build, lines, str(event["error"]))
             image_id = event.get("aux", {}).get("ID", image_id)
-            _hear(event.get("stream", "").splitlines(), lines, job.report)
+            _hear(event.get("stream", "").splitlines(), lines, job.world.report)
     if not image_id:
         raise Unreachable("the Docker Engine stopped in the middle of a build", hint="look into its log")
     return image_id
@@ -151,7 +174,7 @@ def _hear(said: Iterable[str], lines: deque[str], report: Callable[[str], None])
 def _buildkit(job: _Job, command: str) -> str:
     """The image's id, by BuildKit."""
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
-    told = job.pack.with_name("image-id")
+    told = job.folder / "image-id"
     options = [*_options(job), "--iidfile", str(told), "--progress", "plain"]
     with (
         subprocess.Popen(
@@ -165,7 +188,7 @@ def _buildkit(job: _Job, command: str) -> str:
         ) as process,
     ):
         try:
-            _hear(process.stdout or (), lines, job.report)
+            _hear(process.stdout or (), lines, job.world.report)
         except BaseException:
             process.terminate()
             raise
@@ -180,17 +203,17 @@ def _laid_out(job: _Job) -> Path:
     """The packed context as a folder: in an archive, BuildKit hides nothing from `COPY`."""
     import tarfile
 
-    folder = job.pack.with_name("context")
+    folder = job.folder / "context"
     with tarfile.open(job.pack) as tar:
         tar.extractall(folder, filter="fully_trusted")  # packed here; the filters change modes
     context = job.build.context
     names = (re.sub(r"[*?\[\\]", r"\\\g<0>", name) for name in hidden(context.path, context.dockerfile_path))
-    job.pack.with_name(f"{_DOCKERFILE}{IGNORE}").write_text("\n".join(names))
+    job.dockerfile.with_name(f"{job.dockerfile.name}{IGNORE}").write_text("\n".join(names))
     return folder
 
 
 def _options(job: _Job) -> Iterator[str]:
-    yield from ("--file", str(job.pack.with_name(_DOCKERFILE)), "--platform", job.platform)
+    yield from ("--file", str(job.dockerfile), "--platform", job.platform)
     if job.access.network:
         yield from ("--network", job.access.network)
     for name, value in job.access.labels.items():

@@ -57,9 +57,9 @@ class Desk:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text)
 
-    def plan(self, **variables: str) -> Plan:
-        pairs = tuple(variables.items())
-        definition = Definition(build=BuildContext(self.folder), environment_variables=pairs)
+    def plan(self, dockerfile: str = "Dockerfile", **variables: str) -> Plan:
+        context, pairs = BuildContext(self.folder, dockerfile), tuple(variables.items())
+        definition = Definition(build=context, environment_variables=pairs)
         return plan(resolve(Environment(definition), self.world, "/opt/env"), Recipe())
 
     def build(self, **variables: str) -> ImageResult:
@@ -145,6 +145,15 @@ def test_a_dockerfile_that_adds_no_layer(desk: Desk) -> None:
     assert image.manifest.layers == image.base.manifest.layers
     assert "A=1" in desk.config(image)["config"]["Env"]
     assert desk.build_elsewhere().digest == image.digest
+
+
+def test_a_dockerfile_by_a_roundabout_path(classic: Desk) -> None:
+    classic.write("FROM nothing", **{"docker/x.Dockerfile": f"FROM {classic.base}\nCOPY a /a\n", "a": "a"})
+    key = classic.plan("docker/x.Dockerfile").layers[0].key
+    planned = classic.plan("./docker/../docker/x.Dockerfile")
+    assert planned.layers[0].key == key
+    make = Workshop(classic.world, Recipe(), None, classic.access).make
+    assert classic.members(build(planned, classic.world.store, make, 1, lambda _: None)).keys() == {"a"}
 
 
 def test_from_scratch(desk: Desk) -> None:
@@ -291,6 +300,7 @@ def test_a_registry_that_wants_a_login(classic: Desk, world: Any, tmp_path: Path
         desk.write("FROM BASE\nCOPY a /a\n", a="a")
         assert desk.build().layers
         stranger = replace(desk, access=replace(desk.access, credentials=lambda registry: None))
-        desk.write("FROM BASE-none\n".replace("BASE-none", f"{locked.host}/debian:12"))
-        with pytest.raises(EngineError, match="pull a base image"):
+        desk.write(f"FROM {locked.host}/debian:12\n")
+        with pytest.raises(EngineError, match="pull a base image") as caught:
             stranger.build()
+    assert "docker login" in caught.value.hint

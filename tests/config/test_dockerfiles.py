@@ -75,7 +75,7 @@ def test_parsed_and_pinned(name: str, environments: Path, workspace: Workspace, 
         with pytest.raises(DefinitionError, match="template") as caught:
             parse(path, text, ARGUMENTS)
         assert caught.value.facts["line"] == "1"
-        path.write_text(re.sub(r"\{\{.*?\}\}+(?:\.\d\{1\}\.\*\}\})?", "TAG", text))
+        path.write_text(re.sub(r"\{\{.*?\}\}", "TAG", text))
     if name == PYTHON:
         path.write_text(path.read_text().replace("python:3.8", TAKEN["15-example-nccltests-context"][0]))
     world = workspace.world(Request(), print)
