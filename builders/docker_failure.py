@@ -41,7 +41,9 @@ def failure(build: PinnedBuild, lines: Iterable[str], message: str) -> EngineErr
         place |= {"line": instruction.line, "instruction": text[:200]}
     shown = "\n".join(output[-_LAST_LINES:])
     facts = place | {"reason": concealed(message)} | ({"output": shown} if shown else {})
-    return EngineError("the Dockerfile does not build", facts=facts, hint=_hint(build, instruction, said))
+    return EngineError(
+        "the Dockerfile does not build", facts=facts, hint=_hint(build, instruction, [*said, message])
+    )
 
 
 def _instruction(build: PinnedBuild, said: Sequence[str]) -> Instruction | None:
@@ -67,13 +69,15 @@ def _output(said: Sequence[str]) -> list[str]:
     return [line for line in said[start + 1 :] if not line.startswith(_NOISE)]
 
 
-def _hint(build: PinnedBuild, instruction: Instruction | None, said: Iterable[str]) -> str:
+def _hint(build: PinnedBuild, instruction: Instruction | None, said: Sequence[str]) -> str:
     path = _absent(build, instruction) if instruction else ""
     if path:
         ignored = ignored_by(build.context.path, build.context.dockerfile_path, path)
         return (
             f"{ignored} keeps it out of the context" if ignored else f"put `{path}` into {build.context.path}"
         )
+    if any("requires BuildKit" in line for line in said):
+        return "install the `docker` command with its buildx plugin where prebake runs"
     if any(map(_NO_NETWORK.search, said)):
         return "RUN reached no network: try the setting `docker_network` (for instance `host`)"
     return "correct the instruction; the engine kept what was built before it"

@@ -191,6 +191,17 @@ def _copy(source: str, target: str) -> None:
     run("skopeo", "--insecure-policy", "copy", "-q", *plain, f"docker://{source}", f"docker://{target}")
 
 
+def test_mounts_need_buildkit(desk: Desk) -> None:
+    desk.write("FROM BASE\nRUN --mount=type=bind,from=BASE-patched,target=/m cp /m/etc/motd /taken\n")
+    if desk.access.environ["PATH"]:
+        assert "taken" in desk.members(desk.build())
+        return
+    with pytest.raises(EngineError) as caught:
+        desk.build()
+    assert caught.value.facts["line"] == "2"
+    assert "buildx" in caught.value.hint
+
+
 def test_a_run_is_a_label_on_the_engine_alone(desk: Desk) -> None:
     label = {"io.prebake.run": f"run-{desk.folder.parent.name}"}
     desk = replace(desk, access=replace(desk.access, labels=label))
