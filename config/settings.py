@@ -35,6 +35,10 @@ class Settings:
     """Registries that speak plain HTTP; loopback ones do without being named."""
     mirrors: tuple[tuple[str, str], ...] = ()
     """Canonical URL prefix -> where to fetch it; locks keep the canonical one."""
+    image_mirrors: tuple[tuple[str, str], ...] = ()
+    """Canonical prefix of base images (`docker.io/library`) -> where to fetch them; digests stay the same."""
+    docker_network: str = ""
+    """Network of RUN in a Dockerfile, for instance `host`; empty means the Docker Engine's default."""
     default_channels: tuple[str, ...] = ("conda-forge",)
     """Channels of a definition that names none."""
     pip_index: str = "https://pypi.org/simple"
@@ -85,6 +89,7 @@ _ALLOWED = {
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
+_TABLES = ("mirrors", "image_mirrors")
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
@@ -157,7 +162,7 @@ def _split(name: str, value: str) -> Any:
     if not isinstance(default, tuple):
         return value
     items = value.split()
-    if name != "PREBAKE_MIRRORS":
+    if name.removeprefix("PREBAKE_").lower() not in _TABLES:
         return items
     return dict(item.split("=", 1) for item in items) if all("=" in item for item in items) else value
 
@@ -178,7 +183,7 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
     """What a setting may be, in words and as a function that raises TypeError or ValueError."""
     if name in _ALLOWED:
         return ", ".join(_ALLOWED[name]), functools.partial(_one_of, _ALLOWED[name])
-    if name == "mirrors":
+    if name in _TABLES:
         return "CANONICAL=MIRROR, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
