@@ -6,12 +6,14 @@ The engine's classic builder, or BuildKit through the docker CLI where the step'
 from __future__ import annotations
 
 import io
+import os
 import posixpath
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -98,8 +100,9 @@ def _run_classic(step: Step, room: Room, context: Context | None, ends: tuple[St
             decode=True,
         )
         results = follow(events, say, lambda reason: _failed(step, reason))
+        image_id = [each["ID"] for each in results if "ID" in each][-1]  # the stages' come before it
         for repository, tag in tags:
-            engine.api.tag(next(each["ID"] for each in results if "ID" in each), repository, tag, force=True)
+            engine.api.tag(image_id, repository, tag, force=True)
             say(f"Successfully tagged {repository}:{tag}")
 
 
@@ -122,26 +125,40 @@ def _arguments(step: Step, room: Room) -> dict[str, str]:
 def _run_cli(step: Step, room: Room, context: Context | None, cli: str, ends: tuple[Stop, Say]) -> None:
     """Secrets go through the environment: arguments of a process are there for all to see."""
     stop, say = ends
-    arguments = _arguments(step, room)
-    environ = {**room.plan.environ, **arguments, "DOCKER_BUILDKIT": "1"}
-    command = [cli, "build", *_options(step, room, context, arguments)]
-    with subprocess.Popen(
-        command,
+    arguments, reveal = _arguments(step, room), room.task.reveal
+    own = {name: reveal(value) for name, value in step.container.env}
+    process = subprocess.Popen(
+        [cli, "build", *_options(step, room, context, arguments)],
         stdin=context.archive if context else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environ,
-    ) as process:
-        assert process.stdout is not None
-        with stop.through(process.kill):
-            lines = Lines(say)
-            for line in process.stdout:
-                lines.add(line)
-            lines.end()
-            code = process.wait()
-    stop.check()
+        env={**room.plan.environ, **own, **arguments, "DOCKER_BUILDKIT": "1"},
+        start_new_session=True,  # so that its plugins end with it
+    )
+    try:
+        with stop.through(lambda: _kill(process)):
+            code = _hear(process, say)
+        stop.check()
+    finally:
+        _kill(process)
+        process.wait()
     if code:
         raise _failed(step, f"docker build exited with {code}")
+
+
+def _hear(process: subprocess.Popen[bytes], say: Say) -> int:
+    assert process.stdout is not None
+    lines = Lines(say)
+    with process.stdout as output:
+        for line in output:
+            lines.add(line)
+    lines.end()
+    return process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _options(step: Step, room: Room, context: Context | None, arguments: dict[str, str]) -> list[str]:

@@ -24,24 +24,28 @@ _TAIL = 20
 
 def bring_image(step: Step, room: Room, stop: Stop, say: Say) -> None:
     """Pull the step's image where it asks to, or the engine lacks it. Raises EngineError, Stopped."""
+    own = step.container
+    for _ in range(own.pull_retries):
+        try:
+            return _bring_image(step, room, stop, say)
+        except EngineError as error:
+            say(f"{error.sentence}, waiting {own.pull_retry_delay} seconds before retrying...")
+        stop.wait(own.pull_retry_delay)
+    return _bring_image(step, room, stop, say)
+
+
+def _bring_image(step: Step, room: Room, stop: Stop, say: Say) -> None:
     image = room.task.reveal(_command(step).image)
-    for attempt in range(step.container.pull_retries + 1):
-        with endable(room.plan, stop, "pull an image", {"image": image}) as engine:
-            if not step.container.pull and image_there(engine, image):
-                return
-            try:
-                pull(engine, image, say)
-                return
-            except EngineError as error:
-                if attempt == step.container.pull_retries:
-                    raise
-                say(f"{error.sentence}, waiting {step.container.pull_retry_delay} seconds before retrying...")
-        stop.wait(step.container.pull_retry_delay)
+    with endable(room.plan, stop, "pull an image", {"step": step.id, "image": image}) as engine:
+        if step.container.pull or not image_there(engine, image):
+            pull(engine, image, say)
 
 
 def run_command(step: Step, room: Room, stop: Stop, say: Say) -> None:
     """Run it to its end, or start it if it is detached. Raises EngineError on a non-zero exit, Stopped."""
     facts = {"step": step.id, "image": _command(step).image}
+    if step.container.ports and room.network(step.container.network) == "host":
+        say("warning: `ports` map nothing in the host's network: the container's are open as they are")
     with room.plan.connect() as engine, _engine_errors("run a step", facts):
         container = _create(engine, step, room)
         try:

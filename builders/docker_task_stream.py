@@ -87,16 +87,14 @@ def follow(events: Iterable[Mapping[str, Any]], say: Say, failed: Callable[[str]
 
 def pull(engine: DockerClient, image: str, say: Say) -> None:
     """Pull an image with Docker's credentials. Raises EngineError."""
+
+    def failed(reason: str) -> EngineError:
+        facts = {"image": image, "reason": reason}
+        hint = "check its name, and `docker login` to its registry"
+        return EngineError("the Docker Engine cannot pull an image", facts=facts, hint=hint)
+
     repository, tag = repository_and_tag(image)
-    events = engine.api.pull(repository, tag=tag, stream=True, decode=True)
-    hint = "check its name, and `docker login` to its registry"
-    follow(
-        events,
-        say,
-        lambda reason: EngineError(
-            "an image cannot be pulled", facts={"image": image, "reason": reason}, hint=hint
-        ),
-    )
+    follow(engine.api.pull(repository, tag=tag, stream=True, decode=True), say, failed)
 
 
 def repository_and_tag(image: str) -> tuple[str, str]:

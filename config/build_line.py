@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,8 +28,6 @@ _CLI_VALUES = (
     "--cache-to",
     "--secret",
     "--ssh",
-    "--output",
-    "-o",
     "--build-context",
     "--progress",
     "--memory",
@@ -62,6 +61,8 @@ def build_line(line: Line, *, buildkit: bool = False) -> Build:
     extra = _cli_only(found)
     if extra and not buildkit:
         raise _needs_buildkit(line, extra)
+    if any(re.search("(^|,)(src|source)=", text) for text in found.cli_secret or ()):
+        raise _secret_file(line)
     if found.context == "-" or found.context.startswith("oci://"):
         raise _not_understood(line, f"the context `{found.context}`")
     return Build(
@@ -146,4 +147,14 @@ def _needs_buildkit(line: Line, options: Iterable[str]) -> DefinitionError:
         line.place,
         found=" ".join(options),
         hint="write `env: [DOCKER_BUILDKIT=1]` and install the docker CLI, or remove the option",
+    )
+
+
+def _secret_file(line: Line) -> DefinitionError:
+    return refusal(
+        "a build's secret is a file",
+        line.place,
+        found=line.text[:200],
+        allowed="--secret id=NAME,env=VARIABLE",
+        hint="put the secret into the step's env: `- VARIABLE='{{.Secrets.name}}'`",
     )

@@ -144,6 +144,8 @@ class TaskFile:
     volumes: tuple[Volume, ...] = ()
     networks: tuple[Network, ...] = ()
     warnings: tuple[str, ...] = ()
+    commit: str = ""
+    """The commit of what is built, if that is known."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
     """Every text that no log may show: values of secrets and what was rendered of them."""

@@ -70,6 +70,7 @@ def _read(path: Path, given: Given) -> TaskFile:
     return replace(
         task,
         warnings=(*aliases.warnings, *shown.warnings, *rendered.warnings, *task.warnings),
+        commit=given.run.get("Commit", ""),
         secrets=secrets,
         hidden=tuple({*secrets.values(), *(each.value for each in _all_secrets([found, given.values]))}),
     )
@@ -226,9 +227,14 @@ def _texts(value: Value) -> dict[str, Any]:
 
 def _warnings(document: Value, given: Mapping[str, Value]) -> Iterator[str]:
     yield from unknown(document, TASK)
+    if "alias" in given:
+        yield f"{given['alias'].place}: `alias` is ignored: aliases need `version: {_WITH_ALIASES}`"
     for key, table in (("volumes", VOLUME), ("networks", NETWORK), ("secrets", SECRET)):
         for item in given[key].items() if key in given else ():
             yield from unknown(item, table)
+    for item in given["secrets"].items() if "secrets" in given else ():
+        if "clientID" in item.fields():
+            yield f"{item.fields()['clientID'].place}: `clientID` is ignored: there are no identities here"
     yield from step_warnings(given["steps"])
     for step in given["steps"].items():
         for mount in step.fields()["volumeMounts"].items() if "volumeMounts" in step.fields() else ():

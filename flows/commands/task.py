@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
         done = run_task(
             ready.task,
             room_plan(ready, asked, workspace),
-            Terms(asked.timeout, commit=ready.commit),
+            Terms(asked.timeout),
             lambda line: print(line, file=out, flush=True),
         )
     if options.json:

@@ -16,18 +16,26 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 
+_SHORTEST_LINE = 4
+
+
 def mask(hidden: Iterable[str]) -> Callable[[str], str]:
     """What replaces every hidden text, also line by line and as quoted in JSON, by `***`.
 
-    >>> mask(["s3cret", "one\\ntwo"])("a s3cret, and two")
-    'a ***, and ***'
+    >>> mask(["s3cret", "one\\ntwo and"])("a s3cret, then two and")
+    'a ***, then ***'
     """
-    texts = {part for text in hidden for part in (text, json.dumps(text)[1:-1], *text.splitlines())}
+    texts = {part for text in hidden for part in (text, json.dumps(text)[1:-1], *_lines(text))}
     words = sorted((text.strip() for text in texts if text.strip()), key=lambda text: (-len(text), text))
     if not words:
         return str
     pattern = re.compile("|".join(map(re.escape, words)))
     return lambda text: pattern.sub("***", text)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a longer text; not those that stand in any log, as braces do."""
+    return [line for line in text.splitlines() if len(line.strip()) >= _SHORTEST_LINE]
 
 
 def masked_error(error: PrebakeError, hide: Callable[[str], str]) -> PrebakeError:

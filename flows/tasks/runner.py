@@ -46,7 +46,6 @@ class Terms:
     around: Around = directly
     stop: Stop = field(default_factory=Stop)
     on_state: Callable[[str, State], None] = _nobody
-    commit: str = ""
 
 
 def run_task(task: TaskFile, plan: RoomPlan, terms: Terms, write: Say) -> TaskRun:
@@ -70,7 +69,7 @@ def run_task(task: TaskFile, plan: RoomPlan, terms: Terms, write: Say) -> TaskRu
         time.monotonic() - started,
         _state(error, terms.stop.reason),
         masked_error(error, hide) if error else None,
-        terms.commit,
+        task.commit,
     )
     _tell(run, say)
     return run

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import platform
+import re
 import secrets
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...config.task import Command
 from ...config.task_file import Given, read_task, read_values
 from ...config.template import Secret
 from ...errors import SettingsError
 from .limits import LONGEST_RUN, RUN_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...builders.docker_task_room import RoomPlan
     from ...config.task import TaskFile
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _NO_CONTEXT = Path("/dev/null")  # as in ACR
 _GIT_SECONDS = 10
+_RUN_ID = "[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,6 @@ class Ready:
     task: TaskFile
     run_id: str
     context: Path | None
-    commit: str
 
 
 def prepare(asked: Asked, workspace: Workspace) -> Ready:
@@ -61,7 +63,6 @@ def prepare(asked: Asked, workspace: Workspace) -> Ready:
     _check(asked)
     run_id = asked.run_id or f"r{secrets.token_hex(4)}"
     context = None if asked.context == _NO_CONTEXT else (asked.context or asked.file.parent)
-    commit = _git(context, "rev-parse", "HEAD")
     run = {
         "ID": run_id,
         "SharedVolume": f"prebake-{run_id}-workspace",
@@ -70,12 +71,13 @@ def prepare(asked: Asked, workspace: Workspace) -> Ready:
         "Date": f"{datetime.now(UTC):%Y%m%d-%H%M%Sz}",
         "OS": "linux",
         "Architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "Commit": commit,
+        "Commit": _git(context, "rev-parse", "HEAD"),
         "Branch": _git(context, "branch", "--show-current"),
         "TaskName": asked.name,
     }
     given = Given(run, _values(asked, workspace.environ), workspace.environ)
-    return Ready(read_task(asked.file, given), run_id, context, commit)
+    task = read_task(asked.file, given)
+    return Ready(replace(task, warnings=(*task.warnings, *_without_engine(task, asked))), run_id, context)
 
 
 def room_plan(ready: Ready, asked: Asked, workspace: Workspace) -> RoomPlan:
@@ -93,10 +95,20 @@ def room_plan(ready: Ready, asked: Asked, workspace: Workspace) -> RoomPlan:
     )
 
 
+def _without_engine(task: TaskFile, asked: Asked) -> Iterator[str]:
+    """Steps that would not find the engine, which ACR lets every step drive."""
+    for step in () if asked.engine_socket else task.steps:
+        if isinstance(step.action, Command) and step.action.image.startswith("docker:"):
+            yield f"{step.place}: `docker` finds no engine in its container: pass --engine-socket"
+
+
 def _check(asked: Asked) -> None:
     if not 0 < asked.timeout <= LONGEST_RUN:
-        facts = {"found": asked.timeout, "allowed": f"1 to {LONGEST_RUN} (seconds)"}
-        raise SettingsError("the run's time-out makes no sense", facts=facts)
+        told = {"found": asked.timeout, "allowed": f"1 to {LONGEST_RUN} (seconds)"}
+        raise SettingsError("the run's time-out makes no sense", facts=told, hint="correct --timeout")
+    if asked.run_id and not re.fullmatch(_RUN_ID, asked.run_id):
+        facts = {"found": asked.run_id, "allowed": "letters, digits, `_`, `.`, `-`"}
+        raise SettingsError("the run's id is impossible", facts=facts, hint="leave --run-id out")
     if asked.context and asked.context != _NO_CONTEXT and not asked.context.is_dir():
         hint = f"name a folder, or {_NO_CONTEXT} for an empty workspace"
         raise SettingsError("the context is not a folder", facts={"found": asked.context}, hint=hint)
