@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache.oci import Platform
 from ..cache.reference import Reference
+from ..config.task import Build
+from ..config.template import has_secret
 from ..errors import DefinitionError
 from .dockerfile import parse, platform_arguments
 
@@ -23,10 +25,9 @@ def bases(step: Step, room: Room, text: str, say: Say) -> tuple[Digests, Digests
 
     Empty where the engine's builder reads a Dockerfile that we do not.
     """
-    from ..config.task import Build
-
     assert isinstance(step.action, Build)
-    given = {name: room.task.reveal(value) for name, value in step.action.arguments if value is not None}
+    # Not those that hold a secret: what they name would stand in the record.
+    given = {name: value for name, value in step.action.arguments if value and not has_secret(value)}
     try:
         found = parse(step.place.path, text, platform_arguments(Platform()) | given)
     except DefinitionError as error:

@@ -156,8 +156,14 @@ def _host_config(engine: DockerClient, step: Step, room: Room, binds: dict[str, 
 def _ports(published: tuple[str, ...], exposed: tuple[str, ...]) -> list[tuple[str, str]]:
     from docker.utils.ports import build_port_bindings
 
-    ports = [*build_port_bindings(published), *exposed]
-    return [(number, protocol or "tcp") for number, _, protocol in (port.partition("/") for port in ports)]
+    return [port for text in (*build_port_bindings(published), *exposed) for port in _range(text)]
+
+
+def _range(text: str) -> list[tuple[str, str]]:
+    """The ports of `80`, `80/udp` or `80-82`."""
+    numbers, _, protocol = text.partition("/")
+    first, _, last = numbers.partition("-")
+    return [(str(number), protocol or "tcp") for number in range(int(first), int(last or first) + 1)]
 
 
 def _aliases(engine: DockerClient, network: str, step_id: str) -> Any:

@@ -1,7 +1,7 @@
 """What the containers of one task run share in an engine: the workspace, volumes of files, networks.
 
-Invariant: all that a run makes there has its label, and none of it is left when the room is closed; what an
-earlier attempt at the same run left is removed first.
+Invariant: all that a run makes there, but for images, has its label, and none of it is left when the room is
+closed; what an earlier attempt at the same run left is removed first.
 
     with open_room(task, RoomPlan("r1", Path("context"), connect), print) as room:
         run_command(step, room, stop, print)

@@ -94,7 +94,14 @@ def _data(given: Given) -> dict[str, Any]:
         "Values": values,
         "Secrets": {},
         "RunJSON": shlex.quote(json.dumps(run)),
+        "ValuesJSON": _json(values),
     }
+
+
+def _json(values: Mapping[str, Any]) -> str | Secret:
+    """All values in quotes for a shell; a secret if one of them is."""
+    quoted = shlex.quote(json.dumps(values, default=lambda secret: secret.value))
+    return Secret(quoted) if any(_all_secrets(values)) else quoted
 
 
 def _aliases(source: str, data: Mapping[str, Any], path: Path) -> tuple[Aliases, Rendered]:
@@ -229,6 +236,9 @@ def _warnings(document: Value, given: Mapping[str, Value]) -> Iterator[str]:
     yield from unknown(document, TASK)
     if "alias" in given:
         yield f"{given['alias'].place}: `alias` is ignored: aliases need `version: {_WITH_ALIASES}`"
+    for item in given["env"].items() if "env" in given else ():
+        if "," in text(item):
+            yield f"{item.place}: ACR splits an entry of the task's `env` at commas; here it is one variable"
     for key, table in (("volumes", VOLUME), ("networks", NETWORK), ("secrets", SECRET)):
         for item in given[key].items() if key in given else ():
             yield from unknown(item, table)

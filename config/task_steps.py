@@ -13,7 +13,7 @@ from .fields import unknown
 from .places import Line, refusal
 from .task import WORKSPACE, Attempts, Build, Command, Container, Mount, Push, Step
 from .task_keys import ACTIONS, STEP
-from .task_values import flag, image, number, required, text, texts, undeclared, unique
+from .task_values import flag, image, matching, number, required, text, texts, undeclared, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _AT_ONCE = "-"
+_CPUS = r"\d*\.?\d+"
+_PORT = r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?"
+_PUBLISHED = rf"(?:[\d.]+:)?(?:\d{{1,5}}(?:-\d{{1,5}})?:)?{_PORT}"
 _BUILDKIT = ("DOCKER_BUILDKIT", "1")
 _DOCKER_NETWORKS = ("host", "none", "bridge")
 _SHELL = frozenset(("|", "||", "&&", "&", ";", ">", ">>", "<"))
@@ -192,7 +195,9 @@ def _step(value: Value, name: str, parents: tuple[str, ...], around: Surrounding
 
 def _done(action: Action, value: Value, container: Container, around: Surroundings) -> Build | Push | Command:
     if action == "push":
-        images = (image(_line(item), "push") for item in value.items())
+        images = [image(_line(item), "push") for item in value.items()]
+        if not images:
+            raise value.wrong("a list of images", hint="name what to push")
         return Push(tuple(dict.fromkeys(images)))
     if action == "build":
         build = build_line(_line(value), buildkit=_BUILDKIT in container.env)
@@ -238,9 +243,11 @@ def _container(given: Mapping[str, Value], around: Surroundings) -> Container:
         entry_point=tuple(split(_line(given["entryPoint"]))) if "entryPoint" in given else (),
         user=word("user"),
         network=_network(given["network"], around) if "network" in given else None,
-        cpus=_cpus(given["cpus"]) if "cpus" in given else None,
-        ports=texts(given["ports"]) if "ports" in given else (),
-        expose=texts(given["expose"]) if "expose" in given else (),
+        cpus=float(matching(given["cpus"], _CPUS, "a number of processors, as 0.5"))
+        if "cpus" in given
+        else None,
+        ports=_ports(given["ports"], _PUBLISHED, "8080:80") if "ports" in given else (),
+        expose=_ports(given["expose"], _PORT, "80") if "expose" in given else (),
         mounts=_mounts(given["volumeMounts"], around) if "volumeMounts" in given else (),
         privileged=has("privileged"),
         pull=has("pull"),
@@ -260,10 +267,11 @@ def _network(value: Value, around: Surroundings) -> str:
 
 
 def _cpus(value: Value) -> float:
-    try:
-        return float(text(value))
-    except ValueError:
-        raise value.wrong("a number of processors, as 0.5") from None
+    return float(matching(value, _CPUS, "a number of processors, as 0.5"))
+
+
+def _ports(value: Value, pattern: str, example: str) -> tuple[str, ...]:
+    return tuple(matching(item, pattern, f"a port, as {example}") for item in value.items())
 
 
 def _mounts(value: Value, around: Surroundings) -> tuple[Mount, ...]:

@@ -5,6 +5,7 @@ What a secret went into is a token (see template.py) and no literal credential, 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from .environment_file import checked_image
@@ -49,9 +50,17 @@ def flag(value: Value) -> bool:
 def image(line: Line, key: str) -> str:
     """An image reference; without tag and digest it is `latest`."""
     if has_secret(line.text):
-        return line.text
+        hint = "names of images stand in logs and records: take a value that may be seen"
+        raise refusal("a secret stands in the name of an image", line.place, found=line.text, hint=hint)
     name = checked_image(line, key)
     return name if ":" in name.rpartition("/")[2] or "@" in name else f"{name}:latest"
+
+
+def matching(value: Value, pattern: str, allowed: str) -> str:
+    """A text of a certain form; `allowed` says it in words."""
+    if not re.fullmatch(pattern, text(value), re.ASCII):
+        raise value.wrong(allowed)
+    return text(value)
 
 
 def required(value: Value, key: str) -> Value:

@@ -248,6 +248,7 @@ def test_what_means_nothing_is_said(read: Callable[..., TaskFile], tmp_path: Pat
     task = read(
         """
 versoin: v1.1.0
+env: ["A=1,2"]
 networks: [{name: n, drivr: x}]
 steps:
   - cmd: x a && b
@@ -264,14 +265,15 @@ steps:
     )
     assert [warning.replace(f"{tmp_path}/task.yaml:", "") for warning in task.warnings] == [
         "2: key `versoin` is ignored, did you mean `version`?",
-        "3: key `drivr` is ignored, did you mean `driver`?",
-        "8: key `retires` is ignored, did you mean `retries`?",
-        "6: `isolation` is ignored: Linux containers have no isolation mode",
-        "7: `exitedWith` is ignored: ACR reads it and does nothing with it either",
-        "5: `&&` goes to the container as it is: no shell reads a cmd here; "
+        "3: ACR splits an entry of the task's `env` at commas; here it is one variable",
+        "4: key `drivr` is ignored, did you mean `driver`?",
+        "9: key `retires` is ignored, did you mean `retries`?",
+        "7: `isolation` is ignored: Linux containers have no isolation mode",
+        "8: `exitedWith` is ignored: ACR reads it and does nothing with it either",
+        "6: `&&` goes to the container as it is: no shell reads a cmd here; "
         "write bash -c '...' with the whole command in quotes",
-        "10: `cache` is ignored: the engine keeps its build cache from run to run",
-        "11: `privileged` is ignored: `docker build` runs in the engine, not in a container of the step",
-        "13: `retries` is ignored: a push is tried three times anyway",
-        "14: `env` is ignored: a push runs no container",
+        "11: `cache` is ignored: the engine keeps its build cache from run to run",
+        "12: `privileged` is ignored: `docker build` runs in the engine, not in a container of the step",
+        "14: `retries` is ignored: a push is tried three times anyway",
+        "15: `env` is ignored: a push runs no container",
     ]
