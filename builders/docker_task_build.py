@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..config.task import WORKSPACE, Build, Step
 from ..errors import DefinitionError, EngineError
+from .docker import _engine_errors
 from .docker_task_room import workspace
 from .docker_task_stream import Lines, endable, follow, repository_and_tag
 
@@ -48,10 +49,9 @@ def build_image(step: Step, room: Room, stop: Stop, say: Say) -> str:
     cli = shutil.which("docker", path=room.plan.environ.get("PATH")) if build.buildkit else None
     if build.buildkit and cli is None:
         if build.extra:
+            facts = {"step": step.id, "options": " ".join(build.extra)}
             hint = "install the docker CLI, or remove the options"
-            raise EngineError(
-                "no docker CLI for BuildKit", facts={"options": " ".join(build.extra)}, hint=hint
-            )
+            raise EngineError("there is no docker CLI for BuildKit", facts=facts, hint=hint)
         say("warning: there is no docker CLI for BuildKit: the engine's classic builder is used")
     if "://" in build.context or build.context.startswith("git@"):
         _run_builder(step, room, None, cli, (stop, say))
@@ -188,6 +188,7 @@ def _context(step: Step, room: Room, say: Say) -> Iterator[Context]:
     path = _OUTSIDE if inside.startswith("..") else inside
     with (
         room.plan.connect() as engine,
+        _engine_errors("read the workspace", {"step": step.id, "folder": folder}),
         workspace(engine, room.plan) as container,
         _fetched(container, folder, step) as whole,
         tempfile.TemporaryFile() as packed,
@@ -266,7 +267,7 @@ def _relative(member: tarfile.TarInfo) -> str:
 
 def _patterns(whole: tarfile.TarFile, member: tarfile.TarInfo | None) -> list[str]:
     content = whole.extractfile(member) if member else None
-    lines = content.read().decode().splitlines() if content else []
+    lines = content.read().decode(errors="replace").splitlines() if content else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -63,7 +63,8 @@ def last_words(step: Step, room: Room, say: Say) -> None:
     """The end of what a detached container said, which nobody saw."""
     from docker.errors import NotFound
 
-    with room.plan.connect() as engine, suppress(NotFound):
+    facts = {"step": step.id}
+    with room.plan.connect() as engine, _engine_errors("read a log", facts), suppress(NotFound):
         container = engine.containers.get(container_name(room.plan.run_id, step.id))
         lines = Lines(say)
         lines.add(container.logs(tail=_TAIL))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..config.task import WORKSPACE, Build, Network
-from ..errors import DefinitionError
+from ..errors import DefinitionError, SettingsError
 from .docker import _engine_errors
 
 if TYPE_CHECKING:
@@ -165,10 +165,14 @@ def _fill_workspace(engine: DockerClient, task: TaskFile, plan: RoomPlan, say: S
         engine.volumes.create(volume, labels={LABEL: plan.run_id})
         return
     ignored = plan.context / ".dockerignore"
-    patterns = ignored.read_text().splitlines() if ignored.is_file() else []
+    patterns = ignored.read_text(errors="replace").splitlines() if ignored.is_file() else []
     builds = [step.action for step in task.steps if isinstance(step.action, Build)]
     kept = [f"!{build.dockerfile or 'Dockerfile'}" for build in builds]
-    packed: Any = tar(plan.context, exclude=[*_VERSION_CONTROL, *patterns, *kept])
+    try:
+        packed: Any = tar(plan.context, exclude=[*_VERSION_CONTROL, *patterns, *kept])
+    except OSError as error:
+        facts = {"context": plan.context, "reason": error}
+        raise SettingsError("the context cannot be read", facts=facts, hint="check permissions") from error
     with packed as archive:
         say(f"Copying {plan.context} into the workspace: {archive.seek(0, 2) / 1e6:.1f} MB")
         archive.seek(0)

@@ -161,9 +161,7 @@ def _task(document: Value, aliases: Aliases) -> TaskFile:
     given = {key: value for key, value in document.fields().items() if value.kind != "null"}
     around = Surroundings(
         timeout=(number(given["stepTimeout"]) if "stepTimeout" in given else 0) or Surroundings.timeout,
-        folder=absolute(text(given["workingDirectory"]))
-        if "workingDirectory" in given
-        else Surroundings.folder,
+        folder=absolute(text(given["workingDirectory"]) if "workingDirectory" in given else ""),
         env=env_pairs(given["env"]) if "env" in given else (),
         images=aliases.values,
         volumes=_volumes(given["volumes"]) if "volumes" in given else (),

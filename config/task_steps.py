@@ -243,9 +243,7 @@ def _container(given: Mapping[str, Value], around: Surroundings) -> Container:
         entry_point=tuple(split(_line(given["entryPoint"]))) if "entryPoint" in given else (),
         user=word("user"),
         network=_network(given["network"], around) if "network" in given else None,
-        cpus=float(matching(given["cpus"], _CPUS, "a number of processors, as 0.5"))
-        if "cpus" in given
-        else None,
+        cpus=_cpus(given["cpus"]) if "cpus" in given else None,
         ports=_ports(given["ports"], _PUBLISHED, "8080:80") if "ports" in given else (),
         expose=_ports(given["expose"], _PORT, "80") if "expose" in given else (),
         mounts=_mounts(given["volumeMounts"], around) if "volumeMounts" in given else (),

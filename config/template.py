@@ -2,7 +2,7 @@
 
 Fields, literals, parentheses, pipes and the functions below; no statements, no variables. What a secret went
 into is not in the text: a token stands there, and `Rendered.secrets` has its value.
-Source: https://pkg.go.dev/text/template and https://masterminds.github.io/sprig/
+No library on PyPI does it without Go at hand. Source: https://pkg.go.dev/text/template and https://masterminds.github.io/sprig/
 
 >>> from pathlib import Path
 >>> render(Line('v{{.Values.tag | default "B1" | lower}}', Place(Path("task.yaml"), 1)), {"Values": {}}).text
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from ..errors import DefinitionError
 
-_ACTION = re.compile(
-    r"(?P<trim_left>\s*\{\{-(?=\s)|\{\{)(?P<code>.*?)(?P<trim_right>(?<=\s)-\}\}\s*|\}\})", re.DOTALL
-)
+# `{{- ` takes the white space before it away, ` -}}` what follows it.
+_ACTION = re.compile(r"(?:\s*\{\{-(?=\s)|\{\{)(?P<code>.*?)(?:(?<=\s)-\}\}\s*|\}\})", re.DOTALL)
 _COMMENT_LINE = re.compile(r"[ \t]*#[^\n]*")
 _PART = re.compile(r"""\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`|-?\d+(?![\w.])|\.[\w.]*|[A-Za-z_]\w*|[()|])""")
 _STATEMENTS = ("if", "else", "end", "range", "with", "define", "template", "block", "break", "continue")
@@ -186,7 +185,7 @@ def _call(name: str, arguments: Sequence[_Operand], code: Line) -> _Operand:
         text = _FUNCTIONS[name](*(each.text for each in arguments))
     except (TypeError, ValueError):  # ValueError: no number, no base64; its words may quote a secret
         raise _wrong(code, f"`{name}` cannot take these arguments") from None
-    missing = () if name == "default" else tuple(name for each in arguments for name in each.missing)
+    missing = () if name == "default" else tuple(path for each in arguments for path in each.missing)
     return _Operand(text, any(each.secret for each in arguments), missing)
 
 
@@ -228,9 +227,7 @@ def _lookup(path: str, data: Mapping[str, Any], code: Line) -> _Operand:
 
 def _unsupported(code: Line, name: str) -> DefinitionError:
     if name in _STATEMENTS:
-        return _wrong(
-            code, f"`{name}` is a statement; only values are rendered", "set a value instead: --set"
-        )
+        return _wrong(code, f"`{name}` is a statement; only values are rendered", "set a value: --set")
     return _wrong(code, f"`{name}` is no function here", did_you_mean(name, _FUNCTIONS))
 
 

@@ -22,20 +22,29 @@ EXAMPLES = """
   prebake task run task.yaml --values values.yaml --set-secret token=env:TOKEN
   prebake task show task.yaml --set tag=v1"""
 _VERBS = {
-    "run": ("run all steps; ends when they have, or when the first fails", " task.yaml --context src --json"),
-    "show": ("print the steps as they would run, and what they wait for", " task.yaml --set tag=v1"),
+    "run": (
+        "run all steps; ends when they have, or when the first fails",
+        (
+            " task.yaml --registry registry.example.com --set tag=v1",
+            " task.yaml --context src --set-secret token=env:TOKEN --json",
+        ),
+    ),
+    "show": (
+        "print the steps as they would run, and what they wait for",
+        (" task.yaml --set tag=v1",),
+    ),
 }
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, (text, example) in _VERBS.items():
+    for name, (text, examples) in _VERBS.items():
         own = verbs.add_parser(
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
-            epilog=f"examples:\n  prebake task {name}{example}",
+            epilog="examples:" + "".join(f"\n  prebake task {name}{example}" for example in examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         own.set_defaults(verb=_run if name == "run" else _show)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...config.task import Step, TaskFile
     from .log import Say
 
-_STEP_FAILED, _OUT_OF_TIME, CANCELED = "a step failed", "the run's time-out", "the run was canceled"
+_STEP_FAILED, _OUT_OF_TIME, _CANCELED = "a step failed", "the run's time-out", "the run was canceled"
 
 
 def _nobody(step_id: str, state: State) -> None:
@@ -65,10 +65,10 @@ def run_task(task: TaskFile, plan: RoomPlan, terms: Terms, write: Say) -> TaskRu
         raise masked_error(refused, hide) from None
     run = TaskRun(
         plan.run_id,
-        tuple(_hidden(runs[step.id], hide) for step in task.steps),
+        tuple(runs[step.id] for step in task.steps),
         time.monotonic() - started,
         _state(error, terms.stop.reason),
-        masked_error(error, hide) if error else None,
+        error,
         task.commit,
     )
     _tell(run, say)
@@ -109,11 +109,12 @@ def _run_steps(room: Room, terms: Terms, say: Say) -> tuple[Mapping[str, StepRun
                         error = run.error
                         terms.stop.ask(_STEP_FAILED)
         except BaseException:
-            terms.stop.ask(CANCELED)
+            terms.stop.ask(_CANCELED)
             raise
     if error:
         _tell_detached(room, runs, say)
-    return runs, error or _ended(terms)
+    done = all(run.state is State.SUCCESSFUL for run in runs.values())
+    return runs, None if done else error or _ended(terms)
 
 
 def _run_step(step: Step, room: Room, terms: Terms, say: Say) -> StepRun:
@@ -143,26 +144,18 @@ def _tell_detached(room: Room, runs: Mapping[str, StepRun], say: Say) -> None:
             last_words(step, room, of_step(say, step.id))
 
 
-def _ended(terms: Terms) -> PrebakeError | None:
+def _ended(terms: Terms) -> PrebakeError:
     if terms.stop.reason == _OUT_OF_TIME:
         return EngineError(
             "the run ran out of time", facts={"timeout": f"{terms.timeout} s"}, hint="pass a longer --timeout"
         )
-    return (
-        EngineError("the run was canceled", facts={"reason": terms.stop.reason})
-        if terms.stop.reason
-        else None
-    )
+    return EngineError("the run was canceled", facts={"reason": terms.stop.reason})
 
 
 def _state(error: PrebakeError | None, reason: str) -> str:
     if error is None:
         return "Succeeded"
     return {_STEP_FAILED: "Failed", _OUT_OF_TIME: "Timeout"}.get(reason, "Canceled")
-
-
-def _hidden(run: StepRun, hide: Callable[[str], str]) -> StepRun:
-    return replace(run, error=masked_error(run.error, hide)) if run.error else run
 
 
 def _tell(run: TaskRun, say: Say) -> None:

@@ -12,6 +12,7 @@ from ...builders.stop import Stop, Stopped
 from ...config.task import Build, Command
 from ...errors import EngineError, PrebakeError
 from .attempts import repeated
+from .log import mask, masked_error
 from .states import State, StepRun
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ _OUT_OF_TIME = "the step's time-out"
 
 
 class StepFailed(Exception):
-    """A step failed; `run` has its error, and how long it took."""
+    """A step failed; `run` has its error, without secrets, and how long it took."""
 
     def __init__(self, run: StepRun) -> None:
-        super().__init__(run.id)
+        super().__init__(str(run.error))
         self.run = run
 
 
@@ -41,9 +42,15 @@ def perform(step: Step, room: Room, stop: Stop, say: Say) -> StepRun:
                 done = _do(step, room, own, say)
         return replace(done, state=State.SUCCESSFUL, seconds=time.monotonic() - started)
     except (Stopped, PrebakeError) as error:
-        stop.check()
         told = _out_of_time(step) if isinstance(error, Stopped) else error
-        return _failed(step, told, time.monotonic() - started, say)
+    stop.check()  # outside of `except`: what is raised must not drag along a cause that may hold secrets
+    shown = masked_error(told, mask(room.task.hidden))
+    failed = StepRun(step.id, step.action.kind, State.FAILED, time.monotonic() - started, shown)
+    if not step.ignore_errors:
+        raise StepFailed(failed)
+    ignored = "but is set to ignore errors. Continuing..."
+    say(f"Step ID: {step.id} encountered an error: {shown.sentence}, {ignored}")
+    return replace(failed, state=State.SUCCESSFUL)
 
 
 def _do(step: Step, room: Room, stop: Stop, say: Say) -> StepRun:
@@ -78,12 +85,3 @@ def _out_of_time(step: Step) -> EngineError:
         facts={"file": step.place.path, "line": step.place.line, "timeout": f"{step.timeout} s"},
         hint="raise the step's `timeout`, or `stepTimeout`",
     )
-
-
-def _failed(step: Step, error: PrebakeError, seconds: float, say: Say) -> StepRun:
-    run = StepRun(step.id, step.action.kind, State.FAILED, seconds, error)
-    if not step.ignore_errors:
-        raise StepFailed(run)
-    ignored = "but is set to ignore errors. Continuing..."
-    say(f"Step ID: {step.id} encountered an error: {error.sentence}, {ignored}")
-    return replace(run, state=State.SUCCESSFUL)

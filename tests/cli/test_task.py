@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from prebake.builders.docker import connect
 from prebake.builders.docker_task_room import LABEL
+from world import services
 
 PREBAKE = Path(sys.executable).with_name("prebake")
 TASK = """
@@ -130,6 +132,24 @@ def test_warnings_are_told_and_an_engine_that_is_away(prebake: Any, tmp_path: Pa
     assert away.returncode == 7
     assert "key `retires` is ignored, did you mean `retries`?" in away.stdout
     assert away.stderr.startswith("error: the Docker Engine does not answer\n")
+
+
+def test_pushes_with_dockers_credentials(prebake: Any, world: Any, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY task.yaml /\n")
+    (tmp_path / "task.yaml").write_text(
+        "steps: [{build: '-t {{.Run.Registry}}/own .'}, {push: ['{{.Run.Registry}}/own']}]"
+    )
+    config = tmp_path / "docker"
+    config.mkdir()
+    with services.registry(tmp_path / "registry", ("me", "secret")) as private:
+        arguments = ("task", "run", "task.yaml", "--registry", private.host, "--network", "host")
+        environ = {"DOCKER_HOST": world.docker, "DOCKER_CONFIG": str(config)}
+        refused = prebake(*arguments, **environ)
+        assert refused.returncode == 8
+        assert "docker login" in refused.stderr
+        login = base64.b64encode(b"me:secret").decode()
+        (config / "config.json").write_text(json.dumps({"auths": {private.host: {"auth": login}}}))
+        assert prebake(*arguments, **environ).returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

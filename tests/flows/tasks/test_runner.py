@@ -100,7 +100,7 @@ def test_a_build_that_runs_out_of_time_is_given_up(
     context = tmp_path / "context"
     context.mkdir()
     (context / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN tail -f /dev/null\n")
-    text = "steps: [{id: slow, timeout: 5, build: '--build-arg BASE={{.Values.base}} .'}]"
+    text = "steps: [{id: slow, timeout: 3, build: '--build-arg BASE={{.Values.base}} .'}]"
     done = play(text, plan={"context": context})
     assert done.run.error.sentence == "step `slow` ran out of time"
     ended = threading.Event()

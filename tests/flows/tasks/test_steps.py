@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from prebake.builders.docker import connect
 from prebake.cache.reference import Reference
 from prebake.config.template import Secret
 from prebake.errors import DefinitionError, Unreachable
+from prebake.flows.tasks.runner import Terms
 from prebake.flows.tasks.states import State
 
 OK, FAILED = State.SUCCESSFUL, State.FAILED
@@ -206,8 +208,10 @@ steps:
     disableWorkingDirectoryOverride: true
 """
     )
-    assert done.said("look")[:3] == ["/workspace/sub", "1000", "task step"]
-    assert done.said("look")[-1] == "end"
+    warning, *lines = done.said("look")
+    assert warning.startswith("warning: `ports` map nothing in the host's network")
+    assert lines[:3] == ["/workspace/sub", "1000", "task step"]
+    assert lines[-1] == "end"
     assert done.said("image") == ["/"]
 
 
@@ -309,6 +313,25 @@ steps:
     assert done.states["acb_step_1"] is FAILED
     everything = "\n".join([*done.log, json.dumps(done.run.to_json()), str(done.run.error), repr(done.run)])
     assert "hunter2" not in everything
+
+
+def test_what_a_flow_would_log_of_a_failure_has_no_secret(play: Callable[..., Any]) -> None:
+    logged: list[str] = []
+
+    def around(title: str, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except Exception:
+            logged.append(traceback.format_exc())
+            raise
+
+    play(
+        "steps: [{cmd: '{{.Values.base}} no-such-{{.Values.pat}}'}]",
+        Terms(around=around),
+        pat=Secret("hunter2"),
+    )
+    assert "StepFailed" in logged[0]
+    assert "hunter2" not in logged[0]
 
 
 def test_a_file_of_a_volume_that_is_not_base64(play: Callable[..., Any]) -> None:
