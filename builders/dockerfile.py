@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..cache.reference import Reference
-from ..config.places import Line, Place, did_you_mean, forbid_placeholder, read, refusal
+from ..config.places import (
+    Line,
+    Place,
+    did_you_mean,
+    forbid_credential,
+    forbid_placeholder,
+    read,
+    refusal,
+)
 from ..errors import SettingsError
 from .dockerfile_lines import Instruction, Word, instructions
 
@@ -44,6 +52,8 @@ _TAKERS = {
     "COPY": re.compile(r"--from=(?P<name>.*)"),
     "RUN": re.compile(r'(?:--mount="?|,)from=(?P<name>[^,"]*)'),
 }
+# `https://$TOKEN@host` holds no credential: that comes from a secret mount, or from an argument.
+_BY_VARIABLE = re.compile(r"(?<=://)[^\s/@]*\$[^\s@]*@")
 _VARIABLE = re.compile(
     r"\\(?P<literal>.)|\$(?:(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<how>:?[-+?])(?P<word>[^}]*))?\})"
 )
@@ -112,6 +122,8 @@ def read_dockerfile(folder: Path, name: str, arguments: Mapping[str, str]) -> Do
 
 def parse(path: Path, text: str, arguments: Mapping[str, str]) -> Dockerfile:
     """The stages and images of a Dockerfile's text. Raises DefinitionError with the line."""
+    for number, line in enumerate(text.split("\n"), 1):
+        forbid_credential(Line(_BY_VARIABLE.sub("", line.strip()), Place(path, number)))
     found = tuple(instructions(text))
     for instruction in found:
         _check_known(instruction, path)
