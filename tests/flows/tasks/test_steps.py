@@ -22,7 +22,8 @@ from prebake.flows.tasks.states import State
 OK, FAILED = State.SUCCESSFUL, State.FAILED
 DOCKERFILE = """\
 ARG BASE
-FROM ${BASE} AS tools
+ARG TOOLS=${BASE}
+FROM ${TOOLS} AS tools
 ARG GREETING=nobody
 ARG MOOD
 RUN echo "$GREETING $MOOD" > /greeting
@@ -59,7 +60,8 @@ steps:
   - id: build
     build: >
       -t $Registry/app:$ID -t app
-      --build-arg BASE={{.Values.base}} --build-arg GREETING=hello --build-arg MOOD app
+      --build-arg BASE={{.Values.base}} --build-arg TOOLS={{.Values.base}}-patched
+      --build-arg GREETING=hello --build-arg MOOD app
   - id: look
     cmd: app sh -c 'cat /greeting; ls -A /src /workspace'
   - push: [$Registry/app:$ID]
@@ -84,6 +86,8 @@ steps:
     assert pushed["image"]["digest"] == registry_digest(name)
     assert local["image"]["digest"] == ""
     assert pushed["runtime-dependency"]["digest"] == registry_digest(world.base)
+    (tools,) = pushed["buildtime-dependency"]
+    assert (tools["tag"], tools["digest"]) == ("12-patched", registry_digest(f"{world.base}-patched"))
     assert json.loads(json.dumps(done.run.to_json()))["steps"][0]["state"] == "successful"
     assert any("Step ID: build marked as successful (elapsed time in seconds: " in line for line in done.log)
     assert f"Run ID: {done.run.id} was successful after " in done.log[-1]
