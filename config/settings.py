@@ -70,6 +70,8 @@ class Settings:
     """Layers that a remote tier has are fetched when something reads them (`lazy`), or on a hit (`eager`)."""
     leases: str = ""
     """Who builds what just now: `postgresql+psycopg://...` for machines that share a tier."""
+    task_network: str = ""
+    """Docker network mode of a task's containers that name none; empty is a bridge of the run's own."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
