@@ -27,6 +27,8 @@ _COMMANDS = {
     "explain": "show what each key is made of",
     "verify": "recompute every digest of an image",
     "run": "run a command in the environment",
+    "submit": "run a job: code and data in an environment, recorded",
+    "jobs": "list, show and stop jobs, print what they said",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",
 }

@@ -13,7 +13,8 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from prebake.builders.docker import Command, Loaded, Mount, _Archive, connect, load, run
+from prebake.builders.container import Command, Mount, run
+from prebake.builders.docker import Loaded, _Archive, connect, load
 from prebake.builders.push import Image, Outcome, Progress
 from prebake.cache.digest import Digest
 from prebake.cache.reference import Reference

@@ -1,0 +1,148 @@
+"""`prebake submit`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import SettingsError
+from .options import json_option, quiet_option, tell
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ...config.job import Job
+    from ..jobs.record import Record, Target
+    from ..wiring import Workspace
+
+EXAMPLES = """
+  prebake submit job.yml
+  prebake submit job.yml --target local --input epochs=3
+  prebake submit --env vision@latest -- python train.py --epochs 3
+  prebake submit job.yml --no-wait --json
+  prebake submit job.yml --dry-run"""
+
+INTERRUPTED = 130
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    json_option(quiet_option(parser))
+    named = "instead of a job file: a registered environment (NAME, NAME:VERSION, NAME@LABEL) or a file"
+    parser.add_argument("--env", metavar="REF|FILE", help=named)
+    parser.add_argument("--image", help="base image, for an environment file that names none")
+    parser.add_argument(
+        "--code", type=Path, metavar="FOLDER", help="with --env: the code (default: this folder)"
+    )
+    words = "a command job or component (YAML); with --env the command"
+    parser.add_argument("words", nargs="+", metavar="JOB | -- CMD", help=words)
+    value = "value or local path of an input; repeatable"
+    parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help=value)
+    parser.add_argument("--target", choices=("docker", "local"), default="docker", help="where it runs")
+    layered = "put the code into the image, as a layer, instead of mounting it"
+    parser.add_argument("--layered-code", action="store_true", help=layered)
+    parser.add_argument("--gpus", default="", help="as for docker run: all, a number or device=ID,ID")
+    parser.add_argument("--shm-size", default="", help="shared memory of the container, as 2g")
+    parser.add_argument("--network", default="", help="Docker network mode, for instance host")
+    parser.add_argument("--policy", default="", help="age of a lock that serves: locked, always, max-age=7d")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="print the job's id now, run it in the background"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tell what would run; build and record nothing"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Submit; gives the exit code of the job's command."""
+    from ..jobs.record import Target
+    from ..wiring import open_workspace
+
+    job, target, workspace = _job(options), Target(options.target, options.layered_code), open_workspace()
+    tell(job.warnings, options)
+    if options.dry_run:
+        return _dry_run(job, target, workspace, options)
+    from ..jobs.submit import enter, run_apart
+
+    record = enter(job, target, options.policy, workspace)
+    if options.no_wait:
+        _tell(run_apart(record, workspace), options)
+        return 0
+    return _run(record, workspace, options)
+
+
+def _run(record: Record, workspace: Workspace, options: argparse.Namespace) -> int:
+    """Run it here; what the job prints is what this prints, save where a script wants one JSON object."""
+    from ..jobs.submit import run_here
+    from ..progress import shown
+
+    print(f"job {record.id}", file=sys.stderr) if not (options.quiet or options.json) else None
+    echo = None if options.json else (sys.stdout.buffer, sys.stderr.buffer)
+    with shown(quiet=options.quiet or options.json) as progress:
+        ended = run_here(record, workspace, progress, echo)
+    if options.json:
+        _tell(ended, options)
+    elif ended.error:
+        print(f"job {ended.id}: {ended.error}", file=sys.stderr)
+    return ended.exit_code or 0
+
+
+def _tell(record: Record, options: argparse.Namespace) -> None:
+    print(json.dumps(record.to_json()) if options.json else f"{record.id}  {record.order.reference}")
+
+
+def _dry_run(job: Job, target: Target, workspace: Workspace, options: argparse.Namespace) -> int:
+    from ..jobs.preview import intend
+    from ..progress import shown
+
+    with shown(quiet=options.quiet or options.json) as progress:
+        intended = intend(job, target, options.policy, workspace, progress)
+    print(json.dumps(intended.to_json()) if options.json else intended)
+    return 0
+
+
+def _job(options: argparse.Namespace) -> Job:
+    """What the file or the arguments say. Raises DefinitionError, SettingsError."""
+    job = _from_arguments(options) if options.env else _from_file(options)
+    given = {"gpus": options.gpus, "shm_size": options.shm_size, "network": options.network}
+    return replace(
+        job, resources=replace(job.resources, **{key: text for key, text in given.items() if text})
+    )
+
+
+def _from_file(options: argparse.Namespace) -> Job:
+    from ...config.job_file import load_job
+
+    file, *more = options.words
+    if more:
+        hint = "leave it out, or name the environment: prebake submit --env vision@latest -- python train.py"
+        facts = {"file": file, "found": shlex.join(more)}
+        raise SettingsError("a job file has its command itself", facts=facts, hint=hint)
+    return load_job(Path(file), tuple(_pair(text) for text in options.input))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        facts = {"found": text, "allowed": "NAME=VALUE"}
+        raise SettingsError("`--input` is wrong", facts=facts, hint="write --input epochs=3")
+    return name, value
+
+
+def _from_arguments(options: argparse.Namespace) -> Job:
+    from ...config.job import Job
+    from ...config.job_file import is_file
+    from ...config.load import load
+
+    code = (options.code or Path()).resolve()
+    if not code.is_dir():
+        raise SettingsError("the code folder does not exist", facts={"folder": code}, hint="correct --code")
+    job = Job(shlex.join(options.words), reference=options.env, code=code)
+    if is_file(options.env):
+        environment = load(Path(options.env.removeprefix("file:")), image=options.image)
+        job = replace(job, environment=environment, reference="", warnings=environment.warnings)
+    return job

@@ -1,0 +1,72 @@
+"""A job's log: one file with what preparing, standard output and standard error said, as it comes."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from ..progress import Silent, describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...builders.results import LayerResult
+    from ..progress import Progress
+
+
+class Log(Silent):
+    """The Progress of a job's preparation and the streams of its command; `echo` and `shown` hear it too."""
+
+    def __init__(self, path: Path, shown: Progress, echo: tuple[IO[bytes], IO[bytes]] | None = None) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._shown = shown
+        self._lock = threading.Lock()
+        out, err = echo or (None, None)
+        self.streams: tuple[Any, Any] = (_Stream(self, out), _Stream(self, err))
+
+    def write(self, data: bytes) -> None:
+        """Append to the file."""
+        with self._lock:
+            self._file.write(data)
+
+    def step(self, message: str) -> None:
+        """A line of the log, and on the terminal."""
+        self.write(f"{message}\n".encode())
+        self._shown.step(message)
+
+    def layers(self, count: int) -> None:
+        """For the terminal alone."""
+        self._shown.layers(count)
+
+    def layer(self, result: LayerResult) -> None:
+        """A line per layer, and what its packages would have us know."""
+        lines = [*(f"warning: {warning}" for warning in result.warnings), describe(result)]
+        self.write("".join(f"{line}\n" for line in lines).encode())
+        self._shown.layer(result)
+
+    def sent(self, count: int) -> None:
+        """For the terminal alone."""
+        self._shown.sent(count)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class _Stream(io.RawIOBase):
+    """Standard output or error of the command."""
+
+    def __init__(self, log: Log, echo: IO[bytes] | None) -> None:
+        self._log = log
+        self._echo = echo
+
+    def write(self, data: Any, /) -> int:
+        """To the log, and to the terminal as it comes."""
+        self._log.write(data)
+        if self._echo:
+            self._echo.write(data)
+            self._echo.flush()
+        return len(data)

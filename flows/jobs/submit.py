@@ -1,0 +1,113 @@
+"""Submit a job: record it with a snapshot of its code, then run it here, or in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
+
+from ...builders.code import code_digest
+from ...config.job_data import not_local
+from .environments import registered
+from .execute import execute
+from .log import Log
+from .record import Order, Runner
+from .snapshot import link_outputs, take
+from .store import JobStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...config.job import Job
+    from ..progress import Progress
+    from ..wiring import Workspace
+    from .record import Record, Target
+
+
+def job_store(workspace: Workspace) -> JobStore:
+    """The jobs of a workspace."""
+    return JobStore(workspace.settings.store)
+
+
+def enter(job: Job, target: Target, policy: str, workspace: Workspace) -> Record:
+    """Take a job in: find or register its environment, copy its code. Nothing is recorded yet.
+
+    Raises DefinitionError for data that is not here, SettingsError for an unknown environment, StoreError.
+    """
+    unfit = not_local(job)
+    if unfit:
+        raise unfit
+    job, reference = registered(job, workspace)
+    jobs = job_store(workspace)
+    record = jobs.create(Order(job, reference, target, policy))
+    copy = jobs.folder(record.id) / "code"
+    if job.code:
+        take(job.code, copy, workspace.settings.store)
+    digest = str(code_digest(copy)) if job.code else ""
+    link_outputs(copy)
+    return replace(record, code=digest)
+
+
+def run_here(
+    record: Record, workspace: Workspace, progress: Progress, echo: tuple[IO[bytes], IO[bytes]] | None
+) -> Record:
+    """Run the job in this process; `echo` hears what it says. Returns how it ended.
+
+    Raises what preparing does, and KeyboardInterrupt when the job was canceled.
+    """
+    jobs = job_store(workspace)
+    with _terminated(), Log(jobs.log(record.id), progress, echo) as log:
+        return execute(record, jobs, workspace, log)
+
+
+def run_apart(record: Record, workspace: Workspace) -> Record:
+    """Run the job in a process of its own, which outlives this one; returns the record at once."""
+    jobs = job_store(workspace)
+    command = [sys.executable, "-m", "prebake.cli", "jobs", "run", record.id]
+    with jobs.log(record.id).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            env=dict(workspace.environ),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert process.stdin
+    with process.stdin:  # it waits for the end of its input, and so finds itself in the record
+        return jobs.write(replace(record, runner=Runner.of(process.pid)))
+
+
+def cancel(job_id: str, workspace: Workspace) -> Record:
+    """Stop a job; what its process cannot stop any more is stopped in its place. Returns its record.
+
+    The job ends a moment later: `Canceled` is what its own process records.
+    """
+    from . import in_container
+
+    record = job_store(workspace).read(job_id)
+    if record.runner and not record.runner.gone:
+        os.kill(record.runner.pid, signal.SIGTERM)
+    elif record.order.target.kind == "docker":
+        in_container.stop(job_id, workspace)
+    return record
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """A signal that asks this process to end interrupts the job as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
