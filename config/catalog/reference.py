@@ -54,7 +54,9 @@ def parse(text: str) -> Reference:
     """Read a reference. Raises SettingsError."""
     match = _LONG.fullmatch(text) or _SHORT.fullmatch(text)
     if match is None:
-        raise SettingsError(f"`{text}` names no environment", facts={"allowed": _FORMS})
+        raise SettingsError(
+            f"`{text}` names no environment", facts={"allowed": _FORMS}, hint="write one of these"
+        )
     return Reference(**match.groupdict())
 
 
@@ -92,4 +94,5 @@ def _impossible(noun: str, text: str, allowed: str) -> SettingsError:
     return SettingsError(
         f"this cannot be the {noun} of an environment",
         facts={"found": found or "nothing", "allowed": allowed},
+        hint="choose another",
     )

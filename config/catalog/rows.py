@@ -92,7 +92,8 @@ def known_names(connection: Connection) -> list[str]:
 def _labels(connection: Connection, asked: set[str]) -> dict[int, list[str]]:
     """Labels by the id of the version they point at, `latest` first."""
     found: dict[int, list[str]] = {}
-    newest = select(func.max(versions.c.id)).where(versions.c.archived.is_(False), versions.c.name.in_(asked))
+    named = versions.c.name.in_(asked - {ANONYMOUS})
+    newest = select(func.max(versions.c.id)).where(versions.c.archived.is_(False), named)
     for version_id in connection.execute(newest.group_by(versions.c.name)).scalars():
         found[version_id] = [LATEST]
     own = select(labels).where(labels.c.name.in_(asked)).order_by(labels.c.label)
