@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from .builders.verify import Report
     from .config.definition import Definition, Environment
+    from .config.job import Job
     from .flows.built import Built
+    from .flows.jobs.record import Record, Target
     from .flows.preview import Preview
     from .flows.promote import Promoted
     from .flows.wiring import Workspace
@@ -33,26 +35,37 @@ if TYPE_CHECKING:
 __all__ = [
     "Definition",
     "Environment",
+    "Job",
     "PrebakeError",
+    "Target",
     "ensure",
     "explain",
     "load",
+    "load_job",
     "lock",
     "open_workspace",
     "plan",
     "promote",
     "run",
+    "submit",
     "verify",
 ]
+
+_TYPES = {
+    "Definition": ".config.definition",
+    "Environment": ".config.definition",
+    "Job": ".config.job",
+    "Target": ".flows.jobs.record",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Types that only some callers name; importing them takes a tenth of a hit."""
-    if name in ("Definition", "Environment"):
-        from .config import definition
+    if name not in _TYPES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(definition, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_TYPES[name], __name__), name)
 
 
 def load(file: str | Path, *, image: str | None = None) -> Environment:
@@ -147,3 +160,27 @@ def run(
 
     asked = Command(tuple(command), local)
     return prepare(environment, Request(), asked, workspace or open_workspace(), Silent())()
+
+
+def submit(
+    job: Job, *, target: Target | None = None, wait: bool = True, workspace: Workspace | None = None
+) -> Record:
+    """Run a job and record it: `Job("python train.py", environment, code=Path("src"))`, or `load_job(file)`.
+
+    It runs in a container unless `target` is `Target("local")`. The record has its id, state, exit code and
+    image; with `wait=False` it is that of a job just begun. A command that fails is no error here.
+    """
+    from .flows.jobs.record import Target
+    from .flows.jobs.submit import enter, run_apart, run_here
+    from .flows.progress import Silent
+
+    workspace = workspace or open_workspace()
+    record = enter(job, target or Target(), "", workspace)
+    return run_here(record, workspace, Silent(), None) if wait else run_apart(record, workspace)
+
+
+def load_job(file: str | Path) -> Job:
+    """Read a command job or component. Raises DefinitionError."""
+    from .config.job_file import load_job as load_file
+
+    return load_file(Path(file))

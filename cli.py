@@ -27,6 +27,7 @@ _COMMANDS = {
     "explain": "show what each key is made of",
     "verify": "recompute every digest of an image",
     "run": "run a command in the environment",
+    "serve": "serve with an environment, or check that it can",
     "submit": "run a job: code and data in an environment, recorded",
     "jobs": "list, show and stop jobs, print what they said",
     "cache": "show, prune and pin what the store holds",

@@ -45,7 +45,7 @@ class Devices:
 class Command:
     """What to run in a container, and what differs from its image; None leaves it to image and engine.
 
-    `labels` tell whose the container is.
+    `labels` tell whose the container is; `ports` are published on loopback ports of the engine's choice.
     """
 
     arguments: tuple[str, ...] = ()
@@ -55,6 +55,7 @@ class Command:
     network: str | None = None
     devices: Devices = Devices()
     labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
 
 
 def run(image: str, command: Command, engine: DockerClient, output: tuple[IO[bytes], IO[bytes]]) -> int:
@@ -62,21 +63,21 @@ def run(image: str, command: Command, engine: DockerClient, output: tuple[IO[byt
 
     The container is removed afterwards, also when this is interrupted. Raises EngineError.
     """
-    with started(image, command, engine) as (container, pieces):
+    with created(image, command, engine) as container:
+        pieces = container.attach(stream=True, demux=True)  # before the start: nothing is lost
+        container.start()
         for piece in pieces:
             _write(piece, output)
         return int(container.wait(timeout=None)["StatusCode"])
 
 
 @contextmanager
-def started(image: str, command: Command, engine: DockerClient) -> Iterator[tuple[Any, Any]]:
-    """A running container and the pieces of its output as they come. Raises EngineError."""
+def created(image: str, command: Command, engine: DockerClient) -> Iterator[Any]:
+    """A container, not yet started; it is gone at the end. Raises EngineError, Unreachable."""
     with engine_errors("run the command", {"image": image, "command": " ".join(command.arguments)}):
         container = _create(image, command, engine)
         try:
-            pieces = container.attach(stream=True, demux=True)  # before the start: nothing is lost
-            container.start()
-            yield container, pieces
+            yield container
         except KeyboardInterrupt:
             container.stop(timeout=_STOP_SECONDS)
             raise
@@ -104,6 +105,7 @@ def _create(image: str, command: Command, engine: DockerClient) -> Any:
         working_dir=command.folder,
         network_mode=command.network,
         labels=dict(command.labels),
+        ports={f"{port}/tcp": ("127.0.0.1", 0) for port in command.ports},
         device_requests=_gpus(command.devices.gpus),
         shm_size=command.devices.shm_size or None,
         ipc_mode=command.devices.ipc or None,

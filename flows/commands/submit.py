@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     from ..jobs.record import Target
     from ..wiring import open_workspace
 
-    job, target, workspace = _job(options), Target(options.target, options.layered_code), open_workspace()
+    workspace, target = open_workspace(), Target(options.target, options.layered_code)
+    job = _job(options, workspace)
     tell(job.warnings, options)
     if options.dry_run:
         return _dry_run(job, target, workspace, options)
@@ -105,9 +106,9 @@ def _dry_run(job: Job, target: Target, workspace: Workspace, options: argparse.N
     return 0
 
 
-def _job(options: argparse.Namespace) -> Job:
+def _job(options: argparse.Namespace, workspace: Workspace) -> Job:
     """What the file or the arguments say. Raises DefinitionError, SettingsError."""
-    job = _from_arguments(options) if options.env else _from_file(options)
+    job = _from_arguments(options, workspace) if options.env else _from_file(options)
     given = {"gpus": options.gpus, "shm_size": options.shm_size, "network": options.network}
     return replace(
         job, resources=replace(job.resources, **{key: text for key, text in given.items() if text})
@@ -133,16 +134,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _from_arguments(options: argparse.Namespace) -> Job:
+def _from_arguments(options: argparse.Namespace, workspace: Workspace) -> Job:
     from ...config.job import Job
-    from ...config.job_file import is_file
-    from ...config.load import load
+    from ..jobs.environments import find
 
     code = (options.code or Path()).resolve()
     if not code.is_dir():
         raise SettingsError("the code folder does not exist", facts={"folder": code}, hint="correct --code")
-    job = Job(shlex.join(options.words), reference=options.env, code=code)
-    if is_file(options.env):
-        environment = load(Path(options.env.removeprefix("file:")), image=options.image)
-        job = replace(job, environment=environment, reference="", warnings=environment.warnings)
-    return job
+    environment, reference = find(options.env, options.image, workspace)
+    return Job(shlex.join(options.words), environment, reference, code, warnings=environment.warnings)
