@@ -30,6 +30,7 @@ _COMMANDS = {
     "serve": "serve with an environment, or check that it can",
     "submit": "run a job: code and data in an environment, recorded",
     "jobs": "list, show and stop jobs, print what they said",
+    "env": "register, list, compare and share named environments",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",
 }

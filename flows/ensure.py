@@ -36,7 +36,12 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
         if not isinstance(error, BlobNotFound) and not _mended(error, workspace, progress):
             raise
         image, delivered = _ensure(environment, request, workspace, progress)
-    return Built(image, delivered, time.perf_counter() - start)
+    built = Built(image, delivered, time.perf_counter() - start)
+    if environment.registered:
+        from .registered import remember_build
+
+        remember_build(environment, request, built, workspace, progress)
+    return built
 
 
 def _mended(error: PrebakeError, workspace: Workspace, progress: Progress) -> bool:

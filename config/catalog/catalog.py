@@ -16,7 +16,7 @@ from .rows import as_versions, find_records, find_row, forbid_unknown, known_nam
 from .tables import deleted, labels, locks, names, records, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -47,13 +47,25 @@ class Catalog:
         """
         environment = as_anonymous(environment, context) if anonymous else checked(environment)
         with self._database.writing() as connection:
-            name = claim(connection, environment.name or "")
-            row = held_by(connection, environment, context)
-            if row is None:
-                made = insert_version(connection, environment, name.last_number, context, asked_by)
-                return _again(connection, made)
-            _describe(connection, row, environment.description, dict(environment.tags))
-            return _again(connection, row.id)
+            return _again(connection, _register(connection, environment, context, asked_by))
+
+    def take_in(
+        self, others: Sequence[tuple[Version, Sequence[Record]]], *, asked_by: str
+    ) -> tuple[Version, ...]:
+        """Register versions of another catalog with their records, all or none. Raises ConflictError."""
+        taken = []
+        with self._database.writing() as connection:
+            for version, found in sorted(others, key=lambda other: other[0].name):  # all lock in one order
+                environment = version.environment
+                if version.name == ANONYMOUS:
+                    environment = as_anonymous(environment, version.context)
+                else:
+                    checked(environment)
+                made = _register(connection, environment, version.context, asked_by)
+                for record in found:
+                    _record(connection, made, record)
+                taken.append(_again(connection, made))
+        return tuple(taken)
 
     def get(self, reference: str) -> Version:
         """The version a reference names, archived or not."""
@@ -132,26 +144,40 @@ class Catalog:
 
     def record(self, version: Version, record: Record) -> None:
         """Remember what `version` was resolved to; the same again only moves `last`."""
-        key, now = named_by_content(record.lock), time.time()
         with self._database.writing() as connection:
             row = _claimed(connection, Reference(version.name, version.version))
-            held = {
-                "version_id": row.id,
-                "lock_key": key,
-                "image": record.image,
-                "reference": record.reference,
-            }
-            rest = {"base": record.base, "policy": record.policy, "asked_by": record.asked_by}
-            insert_new(connection, locks, version_id=row.id, key=key, text=record.lock)
-            insert_new(connection, records, **held, **rest, at=record.at or now, last=now)
-            query = update(records).where(*(records.c[field] == value for field, value in held.items()))
-            connection.execute(query.values(last=record.last or now))
+            _record(connection, row.id, record)
 
     def records(self, version: Version) -> tuple[Record, ...]:
         """All that `version` was ever resolved to, the oldest first."""
         with self._database.reading() as connection:
             row = find_row(connection, Reference(version.name, version.version))
             return find_records(connection, row.id)
+
+
+def _register(connection: Connection, environment: Environment, context: str, asked_by: str) -> int:
+    """The id of the version that holds `environment`."""
+    name = claim(connection, environment.name or "")
+    row = held_by(connection, environment, context)
+    if row is None:
+        return insert_version(connection, environment, name.last_number, context, asked_by)
+    _describe(connection, row, environment.description, dict(environment.tags))
+    return int(row.id)
+
+
+def _record(connection: Connection, version_id: int, record: Record) -> None:
+    key, now = named_by_content(record.lock), time.time()
+    held = {
+        "version_id": version_id,
+        "lock_key": key,
+        "image": record.image,
+        "reference": record.reference,
+    }
+    rest = {"base": record.base, "policy": record.policy, "asked_by": record.asked_by}
+    insert_new(connection, locks, version_id=version_id, key=key, text=record.lock)
+    insert_new(connection, records, **held, **rest, at=record.at or now, last=now)
+    query = update(records).where(*(records.c[field] == value for field, value in held.items()))
+    connection.execute(query.values(last=record.last or now))
 
 
 def _claimed(connection: Connection, reference: Reference) -> Any:

@@ -22,8 +22,9 @@ _VERSION = r"[^\s:@/]{1,255}"
 _SHORT = re.compile(
     rf"(?:azureml:)?(?P<name>{_NAME})(?::(?P<version>{_VERSION})|@(?P<label>{_NAME}))?", re.ASCII
 )
+# One slash is what is left of two in a path of a command line.
 _LONG = re.compile(
-    rf"azureml://registries/(?P<registry>{_NAME})/environments/(?P<name>{_NAME})"
+    rf"azureml://?registries/(?P<registry>{_NAME})/environments/(?P<name>{_NAME})"
     rf"(?:/versions/(?P<version>{_VERSION})|/labels/(?P<label>{_NAME}))?",
     re.ASCII,
 )

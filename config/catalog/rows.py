@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
@@ -15,7 +14,7 @@ from ..places import did_you_mean
 from .form import from_json
 from .reference import ANONYMOUS, LATEST
 from .tables import deleted, labels, locks, names, records, versions
-from .version import Record, Version
+from .version import Record, Version, when
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,8 +121,7 @@ def forbid_unknown(connection: Connection, name: str) -> None:
 
 def gone(row: Any) -> SettingsError:
     """The error about a version that was deleted."""
-    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(row.at))
-    facts = {"deleted": f"{when} UTC by {row.asked_by}"}
+    facts = {"deleted": f"{when(row.at)} by {row.asked_by}"}
     hint = "register it as another version: a reference never comes to mean something else"
     return SettingsError(f"`{row.name}:{row.version}` was deleted", facts=facts, hint=hint)
 

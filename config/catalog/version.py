@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,11 @@ from .form import to_json
 
 if TYPE_CHECKING:
     from ..definition import Environment
+
+
+def when(at: float) -> str:
+    """A Unix time for people."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
 @dataclass(frozen=True)

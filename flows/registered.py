@@ -1,0 +1,108 @@
+"""Registered environments and the engine: what a reference names, and what it was resolved to.
+
+version = register(environment, workspace, progress)
+environment = registered("vision@latest", workspace, progress)
+ensure(environment, ...)          # remembers lock and image with that version, see `remember_build`
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..config.catalog import Record
+from ..config.catalog.reference import LATEST, parse
+from ..errors import PrebakeError
+
+if TYPE_CHECKING:
+    from ..config.catalog import Version
+    from ..config.definition import Environment
+    from .built import Built
+    from .progress import Progress
+    from .wiring import Request, Workspace
+
+
+def register(
+    environment: Environment, workspace: Workspace, progress: Progress, *, anonymous: bool = False
+) -> Version:
+    """Register an environment, with the content of its build context. Raises ConflictError, SettingsError."""
+    from .contexts import pack_context
+
+    context = pack_context(environment.definition, workspace, progress)
+    catalog = workspace.catalog
+    return catalog.register(environment, asked_by=workspace.user, anonymous=anonymous, context=context)
+
+
+def registered(reference: str, workspace: Workspace, progress: Progress) -> Environment:
+    """The environment a reference names, ready to be built on this machine. Raises SettingsError."""
+    from .contexts import unpack_context
+
+    registry = parse(reference).registry
+    version = workspace.catalog_of(registry).get(reference)
+    environment = replace(version.environment, registered=registry is None)
+    return unpack_context(environment, version.context, workspace, progress)
+
+
+def clone(reference: str, name: str, workspace: Workspace) -> Version:
+    """The same definition under another name, its versions from 1. Raises ConflictError, SettingsError."""
+    version = workspace.catalog_of(parse(reference).registry).get(reference)
+    copy = replace(version.environment, name=name, version=None)
+    return workspace.catalog.register(copy, asked_by=workspace.user, context=version.context)
+
+
+def meant(reference: str, workspace: Workspace) -> tuple[Version, ...]:
+    """The version a reference names; all versions of a bare name. Raises SettingsError."""
+    asked = parse(reference)
+    if asked.version or asked.label:
+        return (workspace.catalog.get(reference),)
+    return workspace.catalog.versions(asked.name)
+
+
+def unlabel_all(reference: str, workspace: Workspace) -> None:
+    """Take away the labels of a version, or of all versions of a name. Raises SettingsError."""
+    for version in meant(reference, workspace):
+        for label in version.labels:
+            if label != LATEST:
+                workspace.catalog.unlabel(version.name, label)
+
+
+def forget(reference: str, workspace: Workspace) -> tuple[str, ...]:
+    """Delete a version, or all of a name; gives the images that were built of it, which stay."""
+    gone = workspace.catalog.delete(reference, asked_by=workspace.user)
+    return tuple(dict.fromkeys(record.reference for record in gone))
+
+
+def remember_build(
+    environment: Environment, request: Request, built: Built, workspace: Workspace, progress: Progress
+) -> None:
+    """Record with a registered environment what it was resolved to; a build does not fail by it."""
+    try:
+        version = workspace.catalog.get(environment.title)
+        workspace.catalog.record(version, _record(environment, request, built, workspace))
+    except PrebakeError as error:
+        progress.step(f"warning: {environment.title} does not remember this build: {error}")
+
+
+def _record(environment: Environment, request: Request, built: Built, workspace: Workspace) -> Record:
+    policy = request.policy or workspace.settings.policy
+    return Record(
+        lock=_lock(environment, request, built, workspace),
+        base=str(built.image.base.reference.at(built.image.base.digest)),
+        image=str(built.image.digest),
+        reference=built.reference,
+        policy=policy,
+        asked_by=workspace.user,
+    )
+
+
+def _lock(environment: Environment, request: Request, built: Built, workspace: Workspace) -> str:
+    """The lock that the build has just made or found, read again from the trace of its solve."""
+    if environment.definition.conda is None:
+        return ""
+    from ..builders.resolve import resolve_on
+    from .progress import Silent
+
+    world = workspace.world(replace(request, policy="locked"), Silent().step)
+    lock = resolve_on(built.image.base, environment, world, workspace.recipe.prefix).lock
+    assert lock
+    return lock.to_bytes().decode()
