@@ -85,13 +85,19 @@ def created(image: str, command: Command, engine: DockerClient) -> Iterator[Any]
             container.remove(force=True, v=True)
 
 
-def stop_labelled(label: str, value: str, engine: DockerClient) -> int:
-    """Stop and remove the containers that carry a label; returns how many there were. Raises EngineError."""
+def stop_labelled(label: str, value: str, engine: DockerClient) -> None:
+    """Stop the containers that carry a label; who started them removes them. Raises EngineError."""
     with engine_errors("stop the container", {label: value}):
-        found = engine.containers.list(filters={"label": f"{label}={value}"})
-        for container in found:
+        for container in engine.containers.list(filters={"label": f"{label}={value}"}):
             container.stop(timeout=_STOP_SECONDS)
-        return len(found)
+
+
+def remove_labelled(label: str, value: str, engine: DockerClient) -> None:
+    """Stop and remove the containers that carry a label and are nobody's any more. Raises EngineError."""
+    with engine_errors("remove the container", {label: value}):
+        for container in engine.containers.list(all=True, filters={"label": f"{label}={value}"}):
+            container.stop(timeout=_STOP_SECONDS)
+            container.remove(force=True, v=True)
 
 
 def _create(image: str, command: Command, engine: DockerClient) -> Any:

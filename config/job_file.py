@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ..errors import DefinitionError
+
 
 _IGNORED = (
     "$schema", "id", "name", "version", "experiment_name", "description", "tags", "properties", "compute",
@@ -164,20 +166,32 @@ def _timeout(value: Value) -> int | None:
 
 def _refuse_unknown_names(command: Value, fields: dict[str, Value], job: Job) -> None:
     """Each `${{...}}` names an input or an output; one without a value may only stand within `$[[...]]`."""
-    declared = [
-        f"{key}.{name}" for key in ("inputs", "outputs") if key in fields for name in fields[key].fields()
-    ]
+    sections = {key: fields[key].fields() for key in ("inputs", "outputs") if key in fields}
+    declared = [f"{key}.{name}" for key, names in sections.items() for name in names]
+    for name in PLACEHOLDER.findall(command.text()):
+        if name not in declared:
+            raise _unknown_name(name, command, declared)
     valued = [f"inputs.{each.name}" for each in job.inputs] + [f"outputs.{each.name}" for each in job.outputs]
-    known_names = ((PLACEHOLDER.findall(command.text()), declared), (needed(command.text()), valued))
-    for name, allowed in ((name, allowed) for names, allowed in known_names for name in names):
-        if name not in allowed:
-            raise refusal(
-                "the command names what the job does not have",
-                command.place,
-                found=f"${{{{{name}}}}}",
-                allowed=", ".join(allowed) or "no input or output is declared",
-                hint=did_you_mean(name, allowed) or f"declare it below `{name.partition('.')[0]}:`",
-            )
+    for name in needed(command.text()):
+        if name not in valued:
+            hint = f"put it within $[[...]], or give it: --input {name.partition('.')[2]}=VALUE"
+            found = f"${{{{{name}}}}}"
+            raise refusal("the command needs an input without a value", command.place, found=found, hint=hint)
+
+
+def _unknown_name(name: str, command: Value, declared: list[str]) -> DefinitionError:
+    section = name.partition(".")[0]
+    known_section = section in ("inputs", "outputs")
+    usual = (
+        f"declare it below `{section}:`" if known_section else "only inputs and outputs stand for something"
+    )
+    return refusal(
+        "the command names what the job does not have",
+        command.place,
+        found=f"${{{{{name}}}}}",
+        allowed=", ".join(declared) or "no input or output is declared",
+        hint=did_you_mean(name, declared) or usual,
+    )
 
 
 def _with_environment(job: Job, document: Value, warnings: tuple[str, ...]) -> Job:

@@ -26,8 +26,6 @@ EXAMPLES = """
   prebake submit job.yml --no-wait --json
   prebake submit job.yml --dry-run"""
 
-INTERRUPTED = 130
-
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -78,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(record: Record, workspace: Workspace, options: argparse.Namespace) -> int:
     """Run it here; what the job prints is what this prints, save where a script wants one JSON object."""
+    from ..jobs.record import COMPLETED
     from ..jobs.submit import run_here
     from ..progress import shown
 
@@ -89,7 +88,7 @@ def _run(record: Record, workspace: Workspace, options: argparse.Namespace) -> i
         _tell(ended, options)
     elif ended.error:
         print(f"job {ended.id}: {ended.error}", file=sys.stderr)
-    return ended.exit_code or 0
+    return ended.exit_code or int(ended.state != COMPLETED)
 
 
 def _tell(record: Record, options: argparse.Namespace) -> None:

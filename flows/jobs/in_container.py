@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...builders.code import with_code
-from ...builders.container import Command, Devices, Mount, run, stop_labelled
+from ...builders.container import Command, Devices, Mount, remove_labelled, run, stop_labelled
 from ...builders.docker import connect, load
 from ...builders.resolve import resolve
 from ...builders.results import BUILT as LAYER_BUILT
@@ -14,7 +14,7 @@ from ...config.canonical import definition_inputs
 from ..destination import STORE, Destination, as_image
 from ..ensure import ensure
 from ..wiring import Request
-from .places import CODE, ROOT, command_line, in_job_root, make_outputs, mounted
+from .places import CODE, ROOT, command_line, in_job_root, make_outputs, mounted, variables
 from .ready import BUILT, HIT, Ready
 from .snapshot import OUTPUTS
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ...config.job import Job
     from ..built import Built
     from ..wiring import Workspace
     from .log import Log
@@ -49,13 +48,18 @@ def prepare(record: Record, folder: Path, workspace: Workspace, log: Log) -> Rea
         with connect(workspace.docker_host, workspace.docker_certificates) as engine:
             return run(image_id, command, engine, log.streams)
 
-    return Ready(BUILT if made else HIT, lock, start, lambda: stop(record.id, workspace), image=image)
+    return Ready(BUILT if made else HIT, lock, start, lambda: _stop(record.id, workspace), image=image)
 
 
-def stop(job_id: str, workspace: Workspace) -> bool:
-    """Stop the job's container, if there is one. Raises EngineError, Unreachable."""
+def _stop(job_id: str, workspace: Workspace) -> None:
     with connect(workspace.docker_host, workspace.docker_certificates) as engine:
-        return bool(stop_labelled(LABEL, job_id, engine))
+        stop_labelled(LABEL, job_id, engine)
+
+
+def clear(job_id: str, workspace: Workspace) -> None:
+    """Remove the container of a job whose own process is gone. Raises EngineError, Unreachable."""
+    with connect(workspace.docker_host, workspace.docker_certificates) as engine:
+        remove_labelled(LABEL, job_id, engine)
 
 
 def _load_with_code(built: Built, folder: Path, workspace: Workspace, log: Log) -> tuple[str, str]:
@@ -83,11 +87,6 @@ def _command(order: Order, job_id: str, folder: Path) -> Command:
         Devices(own.gpus, own.shm_size, own.ipc),
         {LABEL: job_id},
     )
-
-
-def variables(job: Job) -> dict[str, str]:
-    """The job's own; output that waits in python's buffers would be no live log."""
-    return {"PYTHONUNBUFFERED": "1"} | dict(job.environment_variables)
 
 
 def _mounts(order: Order, folder: Path) -> Iterator[Mount]:

@@ -8,9 +8,8 @@ from ...builders.local import activated, ensure_prefix, prefix_folder
 from ...builders.resolve import resolve
 from ...errors import DefinitionError
 from ..wiring import Request
-from .in_container import variables
-from .places import command_line, in_place, make_outputs
-from .process import ProcessGroup
+from .places import command_line, in_place, make_outputs, variables
+from .process import ProcessGroup, stop_orphan
 from .ready import BUILT, HIT, Ready
 
 if TYPE_CHECKING:
@@ -19,6 +18,14 @@ if TYPE_CHECKING:
     from ..wiring import Workspace
     from .log import Log
     from .record import Record
+
+
+NOTE = "process.json"
+
+
+def clear(folder: Path) -> None:
+    """Stop the command of a job whose own process is gone, if it is still there."""
+    stop_orphan(folder / NOTE)
 
 
 def prepare(record: Record, folder: Path, workspace: Workspace, log: Log) -> Ready:
@@ -40,7 +47,7 @@ def prepare(record: Record, folder: Path, workspace: Workspace, log: Log) -> Rea
     command = ("/bin/sh", "-c", command_line(job, places))
     environ = dict(workspace.environ) | resolved.variables | variables(job)
     arguments, environ = activated(prefix, command, environ)
-    group = ProcessGroup(arguments, environ, folder / "code")
+    group = ProcessGroup(arguments, environ, folder / "code", folder / NOTE)
     return Ready(
         HIT if found else BUILT, resolved.lock, lambda: group.run(log.streams), group.stop, prefix=str(prefix)
     )

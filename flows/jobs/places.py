@@ -87,3 +87,8 @@ def command_line(job: Job, places: tuple[Place, ...]) -> str:
     literals = {f"inputs.{each.name}": each.value or each.remote for each in job.inputs if not each.path}
     remote = {f"outputs.{each.name}": each.remote for each in job.outputs if each.remote}
     return fill(job.command, literals | {place.stands_for: place.target for place in places} | remote)
+
+
+def variables(job: Job) -> dict[str, str]:
+    """The job's own; output that waits in python's buffers would be no live log."""
+    return {"PYTHONUNBUFFERED": "1"} | dict(job.environment_variables)

@@ -54,9 +54,14 @@ class Runner:
         return cls(socket.gethostname(), pid, _started(pid))
 
     @property
+    def here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.host == socket.gethostname()
+
+    @property
     def gone(self) -> bool:
         """Whether it is certain that it runs no more; of other machines nothing is certain."""
-        return self.host == socket.gethostname() and _started(self.pid) != self.started
+        return self.here and _started(self.pid) != self.started
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import IO, TYPE_CHECKING
 
 from ...builders.code import code_digest
 from ...config.job_data import not_local
+from ...errors import SettingsError
 from .environments import registered
 from .execute import execute
 from .log import Log
-from .record import Order, Runner
+from .record import ENDED, Order, Runner
 from .snapshot import link_outputs, take
 from .store import JobStore
 
@@ -84,17 +85,25 @@ def run_apart(record: Record, workspace: Workspace) -> Record:
 
 
 def cancel(job_id: str, workspace: Workspace) -> Record:
-    """Stop a job; what its process cannot stop any more is stopped in its place. Returns its record.
+    """Stop a job; where its own process is gone, what that left running. Returns the record as it was.
 
-    The job ends a moment later: `Canceled` is what its own process records.
+    A job that runs ends a moment later: `Canceled` is what its own process records.
+    Raises SettingsError for a job of another machine.
     """
-    from . import in_container
+    from . import in_container, on_machine
 
-    record = job_store(workspace).read(job_id)
-    if record.runner and not record.runner.gone:
-        os.kill(record.runner.pid, signal.SIGTERM)
+    jobs = job_store(workspace)
+    record = jobs.read(job_id)
+    runner = record.runner
+    if runner and not runner.here:
+        facts = {"job": job_id, "machine": runner.host}
+        raise SettingsError("the job runs on another machine", facts=facts, hint="cancel it there")
+    if runner and not runner.gone and record.state not in ENDED:
+        os.kill(runner.pid, signal.SIGTERM)
     elif record.order.target.kind == "docker":
-        in_container.stop(job_id, workspace)
+        in_container.clear(job_id, workspace)
+    else:
+        on_machine.clear(jobs.folder(job_id))
     return record
 
 
