@@ -15,6 +15,7 @@ process's environment variables and folder is used. All errors are `PrebakeError
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .builders.verify import Report
+    from .config.catalog import Version
     from .config.definition import Definition, Environment
     from .config.job import Job
     from .flows.built import Built
@@ -40,13 +42,22 @@ __all__ = [
     "Target",
     "ensure",
     "explain",
+    "from_conda_file",
+    "from_conda_prefix",
+    "from_dockerfile",
+    "from_image",
+    "from_requirements",
+    "from_venv",
+    "get",
     "load",
     "load_job",
     "lock",
     "open_workspace",
     "plan",
     "promote",
+    "register",
     "run",
+    "save",
     "submit",
     "verify",
 ]
@@ -69,13 +80,88 @@ def __getattr__(name: str) -> Any:
 
 
 def load(file: str | Path, *, image: str | None = None) -> Environment:
-    """Read an environment, conda or requirements file; the latter two need a base `image`.
+    """Read an environment, conda or requirements file, or a saved folder; packages alone need an `image`.
 
     Raises DefinitionError.
     """
     from .config.load import load as load_file
 
     return load_file(Path(file), image=image)
+
+
+def from_conda_file(file: str | Path, image: str) -> Environment:
+    """A conda file's packages on a base image. Raises DefinitionError."""
+    return load(file, image=image)
+
+
+def from_requirements(file: str | Path, image: str) -> Environment:
+    """A requirements file's packages, and a python from conda, on a base image. Raises DefinitionError."""
+    return load(file, image=image)
+
+
+def from_image(image: str) -> Environment:
+    """An image as it is. Raises DefinitionError."""
+    from .config.load import from_image as make
+
+    return make(image)
+
+
+def from_dockerfile(dockerfile: str | Path, context: str | Path | None = None) -> Environment:
+    """A Dockerfile and the folder it is built in, its own unless given. Raises DefinitionError."""
+    from .config.load import from_dockerfile as make
+
+    return make(Path(dockerfile), None if context is None else Path(context))
+
+
+def from_conda_prefix(image: str, prefix: str | Path | None = None) -> Environment:
+    """What the conda environment at `prefix`, else that of this python, holds, on a base image.
+
+    Raises DefinitionError.
+    """
+    from .config.installed import conda_prefix
+
+    return conda_prefix(Path(prefix or sys.prefix), image)
+
+
+def from_venv(image: str, prefix: str | Path | None = None) -> Environment:
+    """What the virtual environment at `prefix`, else that of this python, holds, on a base image.
+
+    Raises DefinitionError.
+    """
+    from .config.installed import venv
+
+    return venv(Path(prefix or sys.prefix), image)
+
+
+def save(environment: Environment, folder: str | Path) -> None:
+    """Write an environment to a new folder, from which `load` reads it. Raises DefinitionError."""
+    from .config.folder import save as save_it
+
+    save_it(environment, Path(folder))
+
+
+def register(
+    environment: Environment, *, anonymous: bool = False, workspace: Workspace | None = None
+) -> Version:
+    """Register an environment in the catalog under its name; the same definition again is the same version.
+
+    Raises ConflictError when the name and version stand for another definition.
+    """
+    from .flows.progress import Silent
+    from .flows.registered import register as register_it
+
+    return register_it(environment, workspace or open_workspace(), Silent(), anonymous=anonymous)
+
+
+def get(reference: str, *, workspace: Workspace | None = None) -> Environment:
+    """The registered environment that `name:version` or `name@label` means. Raises SettingsError.
+
+    Whatever it is resolved to from now on is remembered with its version in the catalog.
+    """
+    from .flows.progress import Silent
+    from .flows.registered import registered
+
+    return registered(reference, workspace or open_workspace(), Silent())
 
 
 @functools.cache

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..builders.resolve import resolve
+from ..config.catalog import Record
 from ..config.catalog.difference import changes, meaning
 from ..config.catalog.reference import parse
 from ..config.catalog.version import when
 from ..errors import SettingsError
 from .lock_diff import lock_difference
+from .registered import registered
+from .wiring import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..config.catalog import Record, Version
+    from ..config.catalog import Version
     from ..config.catalog.difference import Change
     from .lock_diff import LockDiff
     from .progress import Progress
@@ -69,14 +73,33 @@ class VersionDiff:
     def _unresolved(self) -> str:
         lacking = [side.version.title for side in (self.was, self.now) if side.resolution is None]
         builds = ", ".join(f"`prebake build {title}`" for title in dict.fromkeys(lacking))
-        return f"locks     not to be compared: {builds} records one"
+        return f"locks     not to be compared: {builds} records one, --solve does without"
 
 
-def compare(was: str, now: str, workspace: Workspace, progress: Progress) -> VersionDiff:
-    """Two versions, each by what it was resolved to last. Raises SettingsError."""
-    sides = [_side(reference, workspace) for reference in (was, now)]
-    meant = [meaning(side.version.environment.definition, side.version.context) for side in sides]
-    return VersionDiff(sides[0], sides[1], changes(*meant), _locks(sides[0], sides[1], workspace, progress))
+def compare(was: Side, now: Side, workspace: Workspace, progress: Progress) -> VersionDiff:
+    """Two versions, by their definitions and, if both have one, their resolutions."""
+    meant = [meaning(side.version.environment.definition, side.version.context) for side in (was, now)]
+    return VersionDiff(was, now, changes(*meant), _locks(was, now, workspace, progress))
+
+
+def recorded(reference: str, workspace: Workspace, progress: Progress) -> Side:
+    """A version, and what it was resolved to last, if it ever was. Raises SettingsError."""
+    catalog = workspace.catalog_of(parse(reference).registry)
+    version = catalog.get(reference)
+    return Side(version, max(catalog.records(version), key=lambda record: record.last, default=None))
+
+
+def solved(reference: str, workspace: Workspace, progress: Progress) -> Side:
+    """A version, and what it resolves to today if it was never resolved. Raises what solving raises."""
+    side = recorded(reference, workspace, progress)
+    if side.resolution:
+        return side
+    environment = registered(reference, workspace, progress)
+    world = workspace.world(Request(), progress.step)
+    resolved = resolve(environment, world, workspace.recipe.prefix)
+    lock = resolved.lock.to_bytes().decode() if resolved.lock else ""
+    base = str(resolved.base.reference.at(resolved.base.digest))
+    return replace(side, resolution=Record(lock, base, "", "", "", workspace.user, resolved.solved_at))
 
 
 def compare_resolutions(
@@ -101,12 +124,6 @@ def resolutions(records: Iterable[Record]) -> tuple[Record, ...]:
     for record in records:
         found.setdefault((record.lock, record.base), record)
     return tuple(found.values())
-
-
-def _side(reference: str, workspace: Workspace) -> Side:
-    catalog = workspace.catalog_of(parse(reference).registry)
-    version = catalog.get(reference)
-    return Side(version, max(catalog.records(version), key=lambda record: record.last, default=None))
 
 
 def _locks(was: Side, now: Side, workspace: Workspace, progress: Progress) -> LockDiff | None:

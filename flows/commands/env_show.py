@@ -94,6 +94,8 @@ def diff_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("was", metavar="REF", help="a version")
     parser.add_argument("now", metavar="REF2", nargs="?", help="another version, to compare it with")
     locks = "compare two resolutions of REF: the last two, or by the numbers that `show` gives them"
+    solve = "solve what was never built, to compare packages and layers too"
+    parser.add_argument("--solve", action="store_true", help=solve)
     parser.add_argument("--locks", nargs="*", type=int, metavar="N", help=locks)
 
 
@@ -101,17 +103,19 @@ def diff(options: argparse.Namespace) -> int:
     """Two versions, or two resolutions of one."""
     from ...errors import SettingsError
     from ..progress import shown
-    from ..version_diff import compare, compare_resolutions
+    from ..version_diff import compare, compare_resolutions, recorded, solved
     from ..wiring import open_workspace
 
     if (options.now is None) == (options.locks is None):
         hint = "write `prebake env diff REF REF2` or `prebake env diff REF --locks`"
         raise SettingsError("diff takes two versions, or one and --locks", hint=hint)
+    workspace, find = open_workspace(), solved if options.solve else recorded
     with shown(quiet=options.json) as progress:
         if options.now is None:
-            found = compare_resolutions(options.was, options.locks, open_workspace(), progress)
+            found = compare_resolutions(options.was, options.locks, workspace, progress)
         else:
-            found = compare(options.was, options.now, open_workspace(), progress)
+            was, now = (find(reference, workspace, progress) for reference in (options.was, options.now))
+            found = compare(was, now, workspace, progress)
     say(found.to_json(), str(found), options)
     return 0
 
@@ -129,7 +133,7 @@ def _shown(version: Version, records: Iterable[Record]) -> str:
 
     tags = ", ".join(f"{name}={value}" for name, value in version.environment.tags)
     known = resolutions(records)
-    images = {record.image: record for record in records}.values()
+    images = {record.reference: record for record in records}.values()
     parts = [
         ("environment", version.title),
         ("description", version.environment.description or ""),
