@@ -23,7 +23,7 @@ class Log(Silent):
         self._shown = shown
         self._lock = threading.Lock()
         out, err = echo or (None, None)
-        self.streams: tuple[Any, Any] = (_Stream(self, out), _Stream(self, err))
+        self.streams = (_Stream(self, out), _Stream(self, err))
 
     def write(self, data: bytes) -> None:
         """Append to the file."""
@@ -53,20 +53,32 @@ class Log(Silent):
         return self
 
     def __exit__(self, *_: object) -> None:
+        for stream in self.streams:
+            stream.finish()
         self._file.close()
 
 
 class _Stream(io.RawIOBase):
-    """Standard output or error of the command."""
+    """Standard output or error of the command: whole lines go to the file, so that they do not mix there."""
 
     def __init__(self, log: Log, echo: IO[bytes] | None) -> None:
         self._log = log
         self._echo = echo
+        self._begun = b""
 
     def write(self, data: Any, /) -> int:
-        """To the log, and to the terminal as it comes."""
-        self._log.write(data)
+        """To the file, and to the terminal as it comes."""
         if self._echo:
             self._echo.write(data)
             self._echo.flush()
+        text = self._begun + bytes(data)
+        end = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1  # a bar redraws its line
+        self._begun = text[end:]
+        if end:
+            self._log.write(text[:end])
         return len(data)
+
+    def finish(self) -> None:
+        """The last line, if nothing ended it."""
+        self._log.write(self._begun)
+        self._begun = b""

@@ -80,6 +80,13 @@ def test_what_was_run_is_recorded(submit: Submit, jobs: JobStore, environment: p
     assert ended.to_json()["environment"]["definition"]["conda_file"]["channels"] == ["conda-forge"]
 
 
+def test_lines_of_the_log_do_not_mix(submit: Submit, jobs: JobStore) -> None:
+    count = "i=0; while [ $i -lt 200 ]; do printf {0}; printf '{0}\\n'; i=$((i+1)); done"
+    ended = submit(f"({count.format('a')}) & ({count.format('b')}) >&2; wait; printf unended")
+    lines = _log(jobs, ended).splitlines()
+    assert (lines.count("aa"), lines.count("bb"), lines[-1]) == (200, 200, "unended")
+
+
 def test_the_second_job_shares_the_prefix_and_solves_nothing(submit: Submit, jobs: JobStore) -> None:
     first = submit("cat $CONDA_PREFIX/share/part-a/data | wc -c")
     second = submit("test -x $CONDA_PREFIX/bin/python3.11 || ls $CONDA_PREFIX/share")
