@@ -261,7 +261,7 @@ def submit(
     from .flows.progress import Silent
 
     workspace = workspace or open_workspace()
-    record = enter(job, target or Target(), "", workspace)
+    record = enter(job, target or Target(), "", workspace, Silent())
     return run_here(record, workspace, Silent(), None) if wait else run_apart(record, workspace)
 
 

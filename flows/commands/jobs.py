@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .options import json_option
+from .verbs import Verb, add_verbs, run_verb
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from ..jobs.record import Record
     from ..jobs.store import JobStore
@@ -24,28 +22,14 @@ EXAMPLES = """
   prebake jobs cancel 20260301-101500-042-1f3a"""
 
 
-@dataclass(frozen=True)
-class _Verb:
-    """What it does, in words; its options; what runs."""
-
-    text: str
-    options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, verb in _VERBS.items():
-        own = verbs.add_parser(name, help=verb.text, description=f"{verb.text[0].upper()}{verb.text[1:]}.")
-        own.set_defaults(verb=verb.run)
-        verb.options(json_option(own))
+    add_verbs(parser, "jobs", _VERBS)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
+    return run_verb(options)
 
 
 def _job_option(parser: argparse.ArgumentParser) -> None:
@@ -142,10 +126,11 @@ def _jobs() -> JobStore:
     return job_store(open_workspace())
 
 
+_ID = " 20260301-101500-042-1f3a"
 _VERBS = {
-    "list": _Verb("list jobs, the newest last", _list_options, _list),
-    "show": _Verb("show all that is recorded of a job", _job_option, _show),
-    "logs": _Verb("print what a job said", _logs_options, _logs),
-    "cancel": _Verb("stop a job", _job_option, _cancel),
-    "run": _Verb("run a job that `submit --no-wait` recorded; it starts this itself", _job_option, _run),
+    "list": Verb("list jobs, the newest last", ("", " --state Running"), _list_options, _list),
+    "show": Verb("show all that is recorded of a job", (_ID, f"{_ID} --json"), _job_option, _show),
+    "logs": Verb("print what a job said", (_ID, f"{_ID} -f"), _logs_options, _logs),
+    "cancel": Verb("stop a job", (_ID,), _job_option, _cancel),
+    "run": Verb("run what `submit --no-wait` recorded; it starts this itself", (_ID,), _job_option, _run),
 }

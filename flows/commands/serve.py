@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError
-from .options import json_option, quiet_option, tell
+from .options import file_options, json_option, load, quiet_option
 
 if TYPE_CHECKING:
     import argparse
@@ -22,11 +22,8 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    json_option(quiet_option(parser))
-    named = "a registered environment or a file, with `inference_config`"
-    parser.add_argument("environment", metavar="FILE|REF", help=named)
+    file_options(json_option(quiet_option(parser)))
     parser.add_argument("--start", default="", metavar="LINE", help="the server (default: the image's own)")
-    parser.add_argument("--image", help="base image, for a file that names none")
     parser.add_argument(
         "--code", type=Path, metavar="FOLDER", help="mounted read-only where the server starts"
     )
@@ -39,15 +36,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve, or check the routes."""
-    from ..jobs.environments import find
     from ..jobs.serve import Question, Server, check, serve
     from ..progress import shown
     from ..wiring import open_workspace
 
-    workspace = open_workspace()
     _refuse_wrong(options)
-    environment, _ = find(options.environment, options.image, workspace)
-    tell(environment.warnings, options)
+    environment, workspace = load(options), open_workspace()
     server = Server(options.start, options.code, options.network)
     with shown(quiet=options.quiet or options.json) as progress:
         if not options.check:

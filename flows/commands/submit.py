@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError
-from .options import json_option, quiet_option, tell
+from .options import json_option, load, quiet_option, tell
 
 if TYPE_CHECKING:
     import argparse
 
     from ...config.job import Job
     from ..jobs.record import Record, Target
+    from ..progress import Progress
     from ..wiring import Workspace
 
 EXAMPLES = """
@@ -30,8 +31,8 @@ EXAMPLES = """
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     json_option(quiet_option(parser))
-    named = "instead of a job file: a registered environment (NAME, NAME:VERSION, NAME@LABEL) or a file"
-    parser.add_argument("--env", metavar="REF|FILE", help=named)
+    named = "in place of a job file: an environment file, or NAME:VERSION, NAME@LABEL of a registered one"
+    parser.add_argument("--env", dest="file", type=Path, metavar="ENV", help=named)
     parser.add_argument("--image", help="base image, for an environment file that names none")
     parser.add_argument(
         "--code", type=Path, metavar="FOLDER", help="with --env: the code (default: this folder)"
@@ -61,29 +62,28 @@ def run(options: argparse.Namespace) -> int:
     from ..wiring import open_workspace
 
     workspace, target = open_workspace(), Target(options.target, options.layered_code)
-    job = _job(options, workspace)
-    tell(job.warnings, options)
+    job = _job(options)
     if options.dry_run:
         return _dry_run(job, target, workspace, options)
     from ..jobs.submit import enter, run_apart
+    from ..progress import Lines, Silent
 
-    record = enter(job, target, options.policy, workspace)
+    progress = Silent() if options.json or options.quiet else Lines()  # bars would draw over the job's words
+    record = enter(job, target, options.policy, workspace, progress)
     if options.no_wait:
         _tell(run_apart(record, workspace), options)
         return 0
-    return _run(record, workspace, options)
+    return _run(record, workspace, progress, options)
 
 
-def _run(record: Record, workspace: Workspace, options: argparse.Namespace) -> int:
+def _run(record: Record, workspace: Workspace, progress: Progress, options: argparse.Namespace) -> int:
     """Run it here; what the job prints is what this prints, save where a script wants one JSON object."""
     from ..jobs.record import COMPLETED
     from ..jobs.submit import run_here
-    from ..progress import shown
 
-    print(f"job {record.id}", file=sys.stderr) if not (options.quiet or options.json) else None
+    progress.step(f"job {record.id}")
     echo = None if options.json else (sys.stdout.buffer, sys.stderr.buffer)
-    with shown(quiet=options.quiet or options.json) as progress:
-        ended = run_here(record, workspace, progress, echo)
+    ended = run_here(record, workspace, progress, echo)
     if options.json:
         _tell(ended, options)
     elif ended.error:
@@ -105,9 +105,9 @@ def _dry_run(job: Job, target: Target, workspace: Workspace, options: argparse.N
     return 0
 
 
-def _job(options: argparse.Namespace, workspace: Workspace) -> Job:
+def _job(options: argparse.Namespace) -> Job:
     """What the file or the arguments say. Raises DefinitionError, SettingsError."""
-    job = _from_arguments(options, workspace) if options.env else _from_file(options)
+    job = _from_arguments(options) if options.file else _from_file(options)
     given = {"gpus": options.gpus, "shm_size": options.shm_size, "network": options.network}
     return replace(
         job, resources=replace(job.resources, **{key: text for key, text in given.items() if text})
@@ -122,7 +122,9 @@ def _from_file(options: argparse.Namespace) -> Job:
         hint = "leave it out, or name the environment: prebake submit --env vision@latest -- python train.py"
         facts = {"file": file, "found": shlex.join(more)}
         raise SettingsError("a job file has its command itself", facts=facts, hint=hint)
-    return load_job(Path(file), tuple(_pair(text) for text in options.input))
+    job = load_job(Path(file), tuple(_pair(text) for text in options.input))
+    tell(job.warnings, options)
+    return job
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -133,12 +135,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _from_arguments(options: argparse.Namespace, workspace: Workspace) -> Job:
+def _from_arguments(options: argparse.Namespace) -> Job:
     from ...config.job import Job
-    from ..jobs.environments import find
 
     code = (options.code or Path()).resolve()
     if not code.is_dir():
         raise SettingsError("the code folder does not exist", facts={"folder": code}, hint="correct --code")
-    environment, reference = find(options.env, options.image, workspace)
-    return Job(shlex.join(options.words), environment, reference, code, warnings=environment.warnings)
+    return Job(shlex.join(options.words), load(options), code=code)

@@ -23,7 +23,12 @@ class Log(Silent):
         self._shown = shown
         self._lock = threading.Lock()
         out, err = echo or (None, None)
-        self.streams = (_Stream(self, out), _Stream(self, err))
+        self._streams = (_Stream(self, out), _Stream(self, err))
+
+    @property
+    def streams(self) -> tuple[Any, Any]:
+        """Where standard output and error of the command go."""
+        return self._streams
 
     def write(self, data: bytes) -> None:
         """Append to the file."""
@@ -53,7 +58,7 @@ class Log(Silent):
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stream in self.streams:
+        for stream in self._streams:
             stream.finish()
         self._file.close()
 

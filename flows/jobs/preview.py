@@ -81,8 +81,9 @@ class Intended:
 
 def intend(job: Job, target: Target, policy: str, workspace: Workspace, progress: Progress) -> Intended:
     """What submitting would do. Raises DefinitionError, SettingsError, SolveError."""
-    job, reference = with_environment(job, workspace)
+    job = with_environment(job, workspace, progress)
     assert job.environment
+    reference = f"azureml:{job.environment.title}" if job.environment.registered else ""
     folder = JobStore(workspace.settings.store).folder(_ID)
     places = in_place(job, folder) if target.kind == "local" else in_job_root(job, folder)
     layers = _layers(job.environment, policy, workspace, progress)

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from ...builders.code import code_digest
 from ...config.job_data import not_local
 from ...errors import SettingsError
-from .environments import registered
+from .environments import reference_of, with_environment
 from .execute import execute
 from .log import Log
 from .record import ENDED, Order, Runner
@@ -35,7 +35,7 @@ def job_store(workspace: Workspace) -> JobStore:
     return JobStore(workspace.settings.store)
 
 
-def enter(job: Job, target: Target, policy: str, workspace: Workspace) -> Record:
+def enter(job: Job, target: Target, policy: str, workspace: Workspace, progress: Progress) -> Record:
     """Take a job in: find or register its environment, copy its code. Nothing is recorded yet.
 
     Raises DefinitionError for data that is not here, SettingsError for an unknown environment, StoreError.
@@ -43,7 +43,8 @@ def enter(job: Job, target: Target, policy: str, workspace: Workspace) -> Record
     unfit = not_local(job)
     if unfit:
         raise unfit
-    job, reference = registered(job, workspace)
+    job = with_environment(job, workspace, progress)
+    reference = reference_of(job, workspace, progress)
     jobs = job_store(workspace)
     record = jobs.create(Order(job, reference, target, policy))
     copy = jobs.folder(record.id) / "code"
