@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  (records of jobs are read back by these annotations)
 
+from ..errors import SettingsError
 from .definition import Environment  # noqa: TC001  (the same)
 
 FILES = ("uri_file",)
@@ -19,6 +20,7 @@ FOLDERS = ("uri_folder", "mltable", "custom_model", "mlflow_model", "triton_mode
 LITERALS = ("string", "number", "integer", "boolean")
 PLACEHOLDER = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
+_GPUS = re.compile(r'all|[1-9]\d*|"?device=[\w,-]+"?', re.ASCII)
 _REMOTE = re.compile(r"azureml:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -45,12 +47,20 @@ class Output:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a container gets, in Docker's words; empty means the engine's default."""
+    """What a container gets, in Docker's words; empty means the engine's default.
+
+    Raises SettingsError for gpus that are none.
+    """
 
     shm_size: str = ""
     gpus: str = ""
     network: str = ""
     ipc: str = ""
+
+    def __post_init__(self) -> None:
+        if self.gpus and not _GPUS.fullmatch(self.gpus):
+            facts = {"found": self.gpus, "allowed": "all, a number, or device=ID,ID"}
+            raise SettingsError("these GPUs make no sense", facts=facts, hint="write for instance --gpus all")
 
 
 @dataclass(frozen=True)

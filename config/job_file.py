@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _IGNORED = (
     "$schema", "id", "name", "version", "experiment_name", "description", "tags", "properties", "compute",
     "identity", "services", "queue_settings", "creation_context", "status", "parent_job_name",
-    "is_deterministic", "log_level", "timeout",
+    "is_deterministic",
 )  # fmt: skip
 JOB: Table = {
     **dict.fromkeys(_IGNORED, Field("any", "A workspace's; ignored.")),

@@ -44,6 +44,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", choices=("docker", "local"), default="docker", help="where it runs")
     layered = "put the code into the image, as a layer, instead of mounting it"
     parser.add_argument("--layered-code", action="store_true", help=layered)
+    pushed = "with --layered-code: push that image too, for nodes that run it by its reference"
+    parser.add_argument("--push", default="", metavar="HOST/REPO:TAG", help=pushed)
     parser.add_argument("--gpus", default="", help="as for docker run: all, a number or device=ID,ID")
     parser.add_argument("--shm-size", default="", help="shared memory of the container, as 2g")
     parser.add_argument("--network", default="", help="Docker network mode, for instance host")
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from ..jobs.record import Target
     from ..wiring import open_workspace
 
-    workspace, target = open_workspace(), Target(options.target, options.layered_code)
+    workspace, target = open_workspace(), Target(options.target, options.layered_code, options.push)
     job = _job(options)
     if options.dry_run:
         return _dry_run(job, target, workspace, options)
@@ -107,11 +109,26 @@ def _dry_run(job: Job, target: Target, workspace: Workspace, options: argparse.N
 
 def _job(options: argparse.Namespace) -> Job:
     """What the file or the arguments say. Raises DefinitionError, SettingsError."""
+    _refuse_misplaced(options)
     job = _from_arguments(options) if options.file else _from_file(options)
     given = {"gpus": options.gpus, "shm_size": options.shm_size, "network": options.network}
     return replace(
         job, resources=replace(job.resources, **{key: text for key, text in given.items() if text})
     )
+
+
+def _refuse_misplaced(options: argparse.Namespace) -> None:
+    """Refuse what would go unheard."""
+    own = {"--code": options.code, "--image": options.image}
+    unheard = [name for name, given in ({"--input": options.input} if options.file else own).items() if given]
+    if options.layered_code and options.target == "local":
+        unheard.append("--layered-code")
+    if options.push and not options.layered_code:
+        unheard.append("--push")
+    if unheard:
+        what = "an environment of --env" if options.file else "a job file"
+        facts = {"found": " ".join(unheard), "with": f"{what}, target {options.target}"}
+        raise SettingsError("these arguments do not go together", facts=facts, hint="leave one of them out")
 
 
 def _from_file(options: argparse.Namespace) -> Job:
@@ -138,7 +155,4 @@ def _pair(text: str) -> tuple[str, str]:
 def _from_arguments(options: argparse.Namespace) -> Job:
     from ...config.job import Job
 
-    code = (options.code or Path()).resolve()
-    if not code.is_dir():
-        raise SettingsError("the code folder does not exist", facts={"folder": code}, hint="correct --code")
-    return Job(shlex.join(options.words), load(options), code=code)
+    return Job(shlex.join(options.words), load(options), code=(options.code or Path()).resolve())

@@ -69,9 +69,10 @@ def _limited(seconds: int | None, ready: Ready) -> Iterator[threading.Event]:
         overran.set()
         ready.stop()
 
-    timer = threading.Timer(seconds or threading.TIMEOUT_MAX, stop)
+    timer = threading.Timer(seconds or 0, stop)
     timer.daemon = True
-    timer.start()
+    if seconds:
+        timer.start()
     try:
         yield overran
     finally:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ...builders.code import with_code
 from ...builders.container import Command, Devices, Mount, remove_labelled, run, stop_labelled
 from ...builders.docker import connect, load
+from ...builders.push import Progress as Sending
+from ...builders.push import push
 from ...builders.resolve import resolve
 from ...builders.results import BUILT as LAYER_BUILT
 from ...cache.digest import Digest, key_of
@@ -39,9 +41,11 @@ def prepare(record: Record, folder: Path, workspace: Workspace, log: Log) -> Rea
     built = ensure(environment, Request(to, order.policy), workspace, log)
     image_id, image = built.delivered.image_id, f"{name}@{built.image.digest}"
     if order.target.layered:
-        image_id, image = _load_with_code(built, folder, workspace, log)
+        image_id, image = _with_code(built, folder, order.target.push, workspace, log)
     made = any(layer.outcome == LAYER_BUILT for layer in built.image.layers)
-    lock = resolve(environment, workspace.world(Request(), log.step), workspace.recipe.prefix).lock
+    lock = resolve(
+        environment, workspace.world(Request(policy="locked"), log.step), workspace.recipe.prefix
+    ).lock
     command = _command(order, record.id, folder)
 
     def start() -> int:
@@ -62,21 +66,26 @@ def clear(job_id: str, workspace: Workspace) -> None:
         remove_labelled(LABEL, job_id, engine)
 
 
-def _load_with_code(built: Built, folder: Path, workspace: Workspace, log: Log) -> tuple[str, str]:
-    """Id and reference of the image that has the code in a layer of its own."""
+def _with_code(built: Built, folder: Path, to: str, workspace: Workspace, log: Log) -> tuple[str, str]:
+    """Id and reference of the image that has the code in a layer of its own; pushed `to`, if anywhere."""
     store, compression = workspace.store(log.step), workspace.recipe.compression
     world = workspace.world(Request(), log.step)
     image = with_code(as_image(built.image, store), folder / "code", CODE, compression, world)
     name = f"prebake/job-code:{image.manifest.config.digest.hex[:32]}"
     with connect(workspace.docker_host, workspace.docker_certificates) as engine:
-        loaded = load(image, name, engine, workspace.transport)
-    return loaded.image_id, f"{name}@{Digest.of(image.manifest.to_bytes())}"
+        image_id = load(image, name, engine, workspace.transport).image_id
+    if not to:
+        return image_id, f"{name}@{Digest.of(image.manifest.to_bytes())}"
+    reference = Destination.parse(to).reference()
+    log.step(f"pushing to {reference}")
+    pushed = push(workspace.transport, image, reference, Sending(log.sent), workspace.origins(reference))
+    return image_id, str(pushed.reference)
 
 
 def _command(order: Order, job_id: str, folder: Path) -> Command:
     job = order.job
     places = in_job_root(job, folder)
-    make_outputs(job, places)
+    make_outputs(places)
     own = job.resources
     return Command(
         ("/bin/sh", "-c", command_line(job, places)),
@@ -96,5 +105,4 @@ def _mounts(order: Order, folder: Path) -> Iterator[Mount]:
     yield Mount(folder / OUTPUTS, f"{ROOT}/{OUTPUTS}")
     for place in in_job_root(order.job, folder):
         if not place.source.is_relative_to(folder / OUTPUTS):
-            source, target = mounted(place, order.job)
-            yield Mount(source, target, place.read_only)
+            yield Mount(*mounted(place), read_only=not place.written)

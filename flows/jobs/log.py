@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ...builders.results import LayerResult
     from ..progress import Progress
 
+_LONGEST_LINE = 1 << 16
+
 
 class Log(Silent):
     """The Progress of a job's preparation and the streams of its command; `echo` and `shown` hear it too."""
@@ -78,6 +80,7 @@ class _Stream(io.RawIOBase):
             self._echo.flush()
         text = self._begun + bytes(data)
         end = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1  # a bar redraws its line
+        end = len(text) if len(text) - end > _LONGEST_LINE else end
         self._begun = text[end:]
         if end:
             self._log.write(text[:end])

@@ -43,7 +43,7 @@ def prepare(record: Record, folder: Path, workspace: Workspace, log: Log) -> Rea
     found = prefix_folder(resolved.lock, world).exists()
     prefix = ensure_prefix(resolved.lock, world)
     places = in_place(job, folder)
-    make_outputs(job, places)
+    make_outputs(places)
     command = ("/bin/sh", "-c", command_line(job, places))
     environ = dict(workspace.environ) | resolved.variables | variables(job)
     arguments, environ = activated(prefix, command, environ)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...cache.files import store_errors
 from ...config.job import FILES, fill
 from .snapshot import OUTPUTS
 
@@ -26,19 +27,21 @@ CODE = f"{ROOT}/code"
 
 @dataclass(frozen=True)
 class Place:
-    """`source` on this machine is `target` where the command runs; `stands_for` is what names it there."""
+    """`source` on this machine is `target` where the command runs; `stands_for` is what names it there.
+
+    `written` tells an output: the folder itself, or a `file` that does not exist yet.
+    """
 
     source: Path
     target: str
     stands_for: str
-    read_only: bool
+    written: bool = False
+    file: bool = False
 
 
 def in_place(job: Job, folder: Path) -> tuple[Place, ...]:
     """Inputs and outputs as they are here; `folder` is the job's own."""
-    inputs = (
-        Place(each.path, str(each.path), f"inputs.{each.name}", True) for each in job.inputs if each.path
-    )
+    inputs = (Place(each.path, str(each.path), f"inputs.{each.name}") for each in job.inputs if each.path)
     outputs = (_output_place(each, folder) for each in job.outputs)
     return (*inputs, *outputs)
 
@@ -46,9 +49,7 @@ def in_place(job: Job, folder: Path) -> tuple[Place, ...]:
 def in_job_root(job: Job, folder: Path) -> tuple[Place, ...]:
     """The same below `/job`."""
     inputs = (
-        Place(
-            each.path, f"{ROOT}/inputs/{each.name}/{each.path.name}".rstrip("/"), f"inputs.{each.name}", True
-        )
+        Place(each.path, f"{ROOT}/inputs/{each.name}/{each.path.name}".rstrip("/"), f"inputs.{each.name}")
         for each in job.inputs
         if each.path
     )
@@ -58,26 +59,25 @@ def in_job_root(job: Job, folder: Path) -> tuple[Place, ...]:
 
 def _output_place(output: Output, folder: Path, target: str = "") -> Place:
     """A folder to write to, or a file in one: `path`'s own, or one of the job's."""
-    source = output.path or folder / OUTPUTS / output.name
-    if output.type in FILES and not output.path:
-        source /= output.name
-    named = f"{target}/{source.name}" if target and output.type in FILES else target or str(source)
-    return Place(source, named, f"outputs.{output.name}", False)
+    file = output.type in FILES
+    own = folder / OUTPUTS / output.name
+    source = output.path or (own / output.name if file else own)
+    named = f"{target}/{source.name}" if target and file else target or str(source)
+    return Place(source, named, f"outputs.{output.name}", written=True, file=file)
 
 
-def make_outputs(job: Job, places: tuple[Place, ...]) -> None:
-    """Make the folders that the command writes to."""
-    files = {f"outputs.{each.name}" for each in job.outputs if each.type in FILES}
+def make_outputs(places: tuple[Place, ...]) -> None:
+    """Make the folders that the command writes to. Raises StoreError."""
     for place in places:
-        if not place.read_only:
-            folder = place.source.parent if place.stands_for in files else place.source
-            folder.mkdir(parents=True, exist_ok=True)
+        if place.written:
+            folder, _ = mounted(place)
+            with store_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
 
 
-def mounted(place: Place, job: Job) -> tuple[Path, str]:
+def mounted(place: Place) -> tuple[Path, str]:
     """What has to be mounted and where: an output that is a file is mounted with its folder."""
-    files = {f"outputs.{each.name}" for each in job.outputs if each.type in FILES}
-    if place.stands_for in files:
+    if place.file:
         return place.source.parent, place.target.rpartition("/")[0]
     return place.source, place.target
 

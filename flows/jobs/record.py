@@ -23,11 +23,13 @@ ENDED = (COMPLETED, FAILED, CANCELED)
 class Target:
     """Where a job runs: in a container (`docker`) or from a prefix on this machine (`local`).
 
-    `layered` puts the code into the image, as a layer of its own, instead of mounting it.
+    `layered` puts the code into the image, as a layer of its own, instead of mounting it; `push` is where
+    that image goes besides, so that any node can run it by its reference.
     """
 
     kind: str = "docker"
     layered: bool = False
+    push: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Runner:
     @property
     def gone(self) -> bool:
         """Whether it is certain that it runs no more; of other machines nothing is certain."""
-        return self.here and _started(self.pid) != self.started
+        return self.here and (not self.started or _started(self.pid) != self.started)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import StoreError
+from ...errors import DefinitionError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,13 @@ OUTPUTS = "outputs"
 
 
 def take(folder: Path, copy: Path, without: Path) -> None:
-    """Copy the code of `folder` to `copy`, an empty folder; `without` stays out. Raises StoreError."""
+    """Copy the code of `folder` to `copy`, an empty folder; `without` stays out.
+
+    Raises DefinitionError when there is no such folder, StoreError.
+    """
+    if not folder.is_dir():
+        facts: dict[str, object] = {"folder": folder}
+        raise DefinitionError("the code folder does not exist", facts=facts, hint="correct its path")
     try:
         for path in _files(folder, without.resolve()):
             target = copy / path.relative_to(folder)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import secrets
+import shutil
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -55,6 +56,10 @@ class JobStore:
                 (self.folder(job_id) / name).mkdir(parents=True)
             self.log(job_id).touch()
         return Record(job_id, order, round(now, 3), runner=this_process())
+
+    def drop(self, job_id: str) -> None:
+        """Forget a job that did not come to a record."""
+        shutil.rmtree(self.folder(job_id), ignore_errors=True)
 
     def write(self, record: Record) -> Record:
         """Record what is known now; whoever reads sees the old record or the new one."""

@@ -23,6 +23,7 @@ from .store import JobStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ...config.job import Job
     from ..progress import Progress
@@ -47,12 +48,20 @@ def enter(job: Job, target: Target, policy: str, workspace: Workspace, progress:
     reference = reference_of(job, workspace, progress)
     jobs = job_store(workspace)
     record = jobs.create(Order(job, reference, target, policy))
-    copy = jobs.folder(record.id) / "code"
+    try:
+        return replace(record, code=_take_code(job, jobs.folder(record.id) / "code", jobs))
+    except BaseException:
+        jobs.drop(record.id)
+        raise
+
+
+def _take_code(job: Job, copy: Path, jobs: JobStore) -> str:
+    """Copy the job's code; returns its digest."""
     if job.code:
-        take(job.code, copy, workspace.settings.store)
+        take(job.code, copy, without=jobs.root.parent)
     digest = str(code_digest(copy)) if job.code else ""
     link_outputs(copy)
-    return replace(record, code=digest)
+    return digest
 
 
 def run_here(

@@ -128,6 +128,8 @@ def test_refused_job(
         ("command-twice", ("job.yml", "ls")),
         ("environment-file", ("env.yml",)),
         ("code-folder", ("--env", "env.yml", "--code", "nowhere", "--", "ls")),
+        ("misplaced", ("job.yml", "--code", "src", "--target", "local", "--layered-code")),
+        ("gpus-wrong", ("job.yml", "--gpus", "many")),
     ],
 )
 def test_refused_arguments(

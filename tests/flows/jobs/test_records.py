@@ -228,6 +228,8 @@ def test_nothing_is_left_of_what_is_refused(submit: Submit, jobs: JobStore, mach
     before = sorted(jobs.root.iterdir())
     with pytest.raises(DefinitionError, match="not on this machine"):
         submit("ls", inputs=(Input("x", "uri_folder", remote="azureml:iris:1"),))
+    with pytest.raises(DefinitionError, match="the code folder does not exist"):
+        submit("ls", code=Path("nowhere"))
     with pytest.raises(SettingsError, match="nobody"):
         prebake.submit(Job("ls", reference="nobody@latest"), target=LOCAL, workspace=machine)
     assert sorted(jobs.root.iterdir()) == before

@@ -104,6 +104,24 @@ def test_an_image_with_the_code_needs_nothing_else(
     assert again.image == ended["layered"].image
 
 
+def test_an_image_with_the_code_is_pushed_for_other_nodes(
+    job: Job, world: SampleWorld, engine: Workspace, client: docker.DockerClient
+) -> None:
+    target = Target(layered=True, push=f"{world.registry}/jobs/iris:v1")
+    ended = prebake.submit(replace(job, command="true"), target=target, workspace=engine)
+    assert ended.image.startswith(f"{world.registry}/jobs/iris:v1@sha256:")
+    for tag in [f"prebake/job-code:{each}" for each in _tags(client, "prebake/job-code")]:
+        client.images.remove(tag, force=True)
+    name, _, digest = ended.image.partition("@")
+    client.images.pull(f"{name.rpartition(':')[0]}@{digest}")
+    said = client.containers.run(ended.image, ["ls", "/job/code"], remove=True, network_mode="host")
+    assert said.split() == [b"outputs", b"train.py"]
+
+
+def _tags(client: docker.DockerClient, name: str) -> list[str]:
+    return [tag.rpartition(":")[2] for image in client.images.list(name) for tag in image.tags]
+
+
 def _running(job: Job, engine: Workspace) -> Record:
     """A job that has begun its command and would go on for ever."""
     begun = prebake.submit(replace(job, command=FOR_EVER), wait=False, workspace=engine)
