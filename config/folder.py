@@ -1,8 +1,10 @@
 """An environment as a folder: files that a person edits, that travel together and load again.
 
-environment.yml     as Azure ML's CLI reads it
-conda.yml           its packages, if it has any; constraints.txt beside it, if those have any
-context/            a copy of its build context, if it has one
+    environment.yml     as Azure ML's CLI reads it
+    conda.yml           its packages, if it has any; constraints.txt beside it, if those have any
+    context/            a copy of its build context, if it has one
+
+`load` of the folder gives the same definition again.
 """
 
 from __future__ import annotations
@@ -64,14 +66,13 @@ def _write(environment: Environment, folder: Path) -> None:
 
 
 def _write_conda(spec: CondaSpec, folder: Path) -> None:
-    """Constraints go to a file of their own: a line of a pip list can only name one."""
-    constraints = [value for name, value in map(_option, spec.pip) if name == "--constraint"]
-    pip = list(
-        dict.fromkeys(
-            f"-c {_CONSTRAINTS}" if _option(line)[0] == "--constraint" else line for line in spec.pip
-        )
-    )
+    """Constraints go to a file of their own, named where the first stood: a pip list holds none itself."""
+    named = [(line, *(option(line) or ("", ""))) for line in spec.pip]
+    constraints = [value for _, name, value in named if name == "--constraint"]
+    pip = [line for line, name, _ in named if name != "--constraint"]
     if constraints:
+        first = next(at for at, (_, name, _) in enumerate(named) if name == "--constraint")
+        pip.insert(first, f"-c {_CONSTRAINTS}")
         (folder / _CONSTRAINTS).write_text("".join(f"{line}\n" for line in constraints))
     given = {
         "channels": list(spec.channels),
@@ -79,10 +80,6 @@ def _write_conda(spec: CondaSpec, folder: Path) -> None:
         "variables": dict(spec.variables),
     }
     _dump({key: value for key, value in given.items() if value}, folder / _CONDA)
-
-
-def _option(line: str) -> tuple[str, str]:
-    return option(line) or ("", "")
 
 
 def _dump(value: object, path: Path) -> None:

@@ -59,7 +59,15 @@ def import_file(path: Path, workspace: Workspace, progress: Progress) -> tuple[V
             entries = _entries(json.loads(pack.read(_LIST)))
             for digest in sorted({version.context for version, _ in entries} - {""}):
                 _take_context(pack, Digest.parse(digest), workspace, progress)
-    except (OSError, zipfile.BadZipFile, IntegrityError, KeyError, TypeError, ValueError) as error:
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        IntegrityError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         facts = {"file": path, "reason": error}
         hint = "name a file that `prebake env export` wrote"
         raise SettingsError("this is no export of a catalog", facts=facts, hint=hint) from error

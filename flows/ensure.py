@@ -29,6 +29,10 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
 
     A blob that turns out to be corrupt or gone on its way to the destination is made again, once.
     """
+    if environment.registered:
+        from .registered import ensure_registered
+
+        return ensure_registered(environment, request, workspace, progress)
     start = time.perf_counter()
     try:
         image, delivered = _ensure(environment, request, workspace, progress)
@@ -36,12 +40,7 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
         if not isinstance(error, BlobNotFound) and not _mended(error, workspace, progress):
             raise
         image, delivered = _ensure(environment, request, workspace, progress)
-    built = Built(image, delivered, time.perf_counter() - start)
-    if environment.registered:
-        from .registered import remember_build
-
-        remember_build(environment, request, built, workspace, progress)
-    return built
+    return Built(image, delivered, time.perf_counter() - start)
 
 
 def _mended(error: PrebakeError, workspace: Workspace, progress: Progress) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..builders.lock import Lock
+from ..builders.lock import Lock, Target
 from ..builders.plan import plan_layers
 from ..config.pip_line import normal_name
 from .preview import MISS, expected
@@ -58,9 +58,6 @@ class LockDiff:
     packages: tuple[Moved, ...]
     sizes: tuple[int, int]
     layers: tuple[Expected, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.packages) or self.base[0] != self.base[1]
 
     def to_json(self) -> dict[str, Any]:
         """The `locks` of `env diff --json`."""
@@ -118,8 +115,6 @@ def security_relevant() -> frozenset[str]:
 
 
 def _lock(record: Record) -> Lock:
-    from ..builders.lock import Target
-
     return Lock.from_bytes(record.lock.encode()) if record.lock else Lock(Target())
 
 

@@ -1,20 +1,26 @@
 """Registered environments and the engine: what a reference names, and what it was resolved to.
 
-version = register(environment, workspace, progress)
-environment = registered("vision@latest", workspace, progress)
-ensure(environment, ...)          # remembers lock and image with that version, see `remember_build`
+    version = register(environment, workspace, progress)
+    environment = registered("vision@latest", workspace, progress)
+    ensure(environment, ...)
+
+`ensure` leaves a registered environment to `ensure_registered`.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..config.catalog import Record
 from ..config.catalog.reference import LATEST, parse
+from ..config.pip_line import is_local
 from ..errors import PrebakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..config.catalog import Version
     from ..config.definition import Environment
     from .built import Built
@@ -28,6 +34,8 @@ def register(
     """Register an environment, with the content of its build context. Raises ConflictError, SettingsError."""
     from .contexts import pack_context
 
+    for line in filter(is_local, environment.definition.conda.pip if environment.definition.conda else ()):
+        progress.step(f"warning: `{line}` is on this machine alone: others cannot build it")
     context = pack_context(environment.definition, workspace, progress)
     catalog = workspace.catalog
     return catalog.register(environment, asked_by=workspace.user, anonymous=anonymous, context=context)
@@ -72,13 +80,27 @@ def forget(reference: str, workspace: Workspace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(record.reference for record in gone))
 
 
-def remember_build(
-    environment: Environment, request: Request, built: Built, workspace: Workspace, progress: Progress
-) -> None:
-    """Record with a registered environment what it was resolved to; a build does not fail by it."""
-    try:
+def ensure_registered(
+    environment: Environment, request: Request, workspace: Workspace, progress: Progress
+) -> Built:
+    """`ensure`, from the lock that the catalog has; lock and image are recorded with the version."""
+    from .ensure import ensure
+    from .relock import restore_lock
+
+    with _going_on(environment, progress):
+        restore_lock(environment, request, workspace, progress)
+    built = ensure(replace(environment, registered=False), request, workspace, progress)
+    with _going_on(environment, progress):
         version = workspace.catalog.get(environment.title)
         workspace.catalog.record(version, _record(environment, request, built, workspace))
+    return built
+
+
+@contextmanager
+def _going_on(environment: Environment, progress: Progress) -> Iterator[None]:
+    """Though the catalog fails: the build itself does not need it any more."""
+    try:
+        yield
     except PrebakeError as error:
         progress.step(f"warning: {environment.title} does not remember this build: {error}")
 
@@ -96,13 +118,14 @@ def _record(environment: Environment, request: Request, built: Built, workspace:
 
 
 def _lock(environment: Environment, request: Request, built: Built, workspace: Workspace) -> str:
-    """The lock that the build has just made or found, read again from the trace of its solve."""
+    """The lock that the build has made or found, by the traces of its solves; empty if those moved since."""
     if environment.definition.conda is None:
         return ""
+    from ..builders.plan import plan
     from ..builders.resolve import resolve_on
     from .progress import Silent
 
     world = workspace.world(replace(request, policy="locked"), Silent().step)
-    lock = resolve_on(built.image.base, environment, world, workspace.recipe.prefix).lock
-    assert lock
-    return lock.to_bytes().decode()
+    resolved = resolve_on(built.image.base, environment, world, workspace.recipe.prefix)
+    made_this = plan(resolved, workspace.recipe).key == built.image.key
+    return resolved.lock.to_bytes().decode() if resolved.lock and made_this else ""

@@ -12,7 +12,7 @@ from ...errors import ConflictError
 from .reference import ANONYMOUS, Reference, check_label, parse
 from .registering import anonymous as as_anonymous
 from .registering import checked, claim, held_by, insert_new, insert_version, named_by_content
-from .rows import as_versions, find_records, find_row, forbid_unknown, known_names
+from .rows import as_versions, find_records, find_row, known_names, rows_of
 from .tables import deleted, labels, locks, names, records, versions
 
 if TYPE_CHECKING:
@@ -56,12 +56,9 @@ class Catalog:
         taken = []
         with self._database.writing() as connection:
             for version, found in sorted(others, key=lambda other: other[0].name):  # all lock in one order
-                environment = version.environment
-                if version.name == ANONYMOUS:
-                    environment = as_anonymous(environment, version.context)
-                else:
-                    checked(environment)
-                made = _register(connection, environment, version.context, asked_by)
+                given, context = version.environment, version.context
+                known = as_anonymous(given, context) if version.name == ANONYMOUS else checked(given)
+                made = _register(connection, known, context, asked_by)
                 for record in found:
                     _record(connection, made, record)
                 taken.append(_again(connection, made))
@@ -75,9 +72,7 @@ class Catalog:
     def versions(self, name: str) -> tuple[Version, ...]:
         """All versions of a name, by number."""
         with self._database.reading() as connection:
-            forbid_unknown(connection, name)
-            rows = connection.execute(select(versions).where(versions.c.name == name)).all()
-            return as_versions(connection, rows)
+            return as_versions(connection, rows_of(connection, name))
 
     def all(self) -> tuple[Version, ...]:
         """Every version of every name but the anonymous one."""
@@ -136,10 +131,11 @@ class Catalog:
         """
         asked = parse(reference)
         with self._database.writing() as connection:
-            row = _claimed(connection, asked)
-            one = asked.version or asked.label
-            query = select(versions).where(versions.c.id == row.id if one else versions.c.name == row.name)
-            rows = connection.execute(query).all()
+            claim(connection, asked.name)
+            if asked.version or asked.label:
+                rows: Sequence[Any] = [find_row(connection, asked)]
+            else:
+                rows = rows_of(connection, asked.name)
             return tuple(record for each in rows for record in _forget(connection, each, asked_by))
 
     def record(self, version: Version, record: Record) -> None:
@@ -167,12 +163,7 @@ def _register(connection: Connection, environment: Environment, context: str, as
 
 def _record(connection: Connection, version_id: int, record: Record) -> None:
     key, now = named_by_content(record.lock), time.time()
-    held = {
-        "version_id": version_id,
-        "lock_key": key,
-        "image": record.image,
-        "reference": record.reference,
-    }
+    held = {"version_id": version_id, "lock_key": key, "image": record.image, "reference": record.reference}
     rest = {"base": record.base, "policy": record.policy, "asked_by": record.asked_by}
     insert_new(connection, locks, version_id=version_id, key=key, text=record.lock)
     insert_new(connection, records, **held, **rest, at=record.at or now, last=now)
@@ -209,7 +200,7 @@ def _set_archived(connection: Connection, asked: Reference, *, archived: bool) -
     if asked.version or asked.label:
         query = update(versions).where(versions.c.id == find_row(connection, asked).id)
     else:
-        forbid_unknown(connection, asked.name)
+        rows_of(connection, asked.name)
         query = update(names).where(names.c.name == asked.name)
     connection.execute(query.values(archived=archived))
 

@@ -83,12 +83,15 @@ def insert_version(
 ) -> int:
     """The id of a new version, named by the next number after `last_number` unless it has a version."""
     version = environment.version or str(last_number + 1)
+    definition = to_json(environment.definition)
+    if context:
+        definition["build"]["path"] = "context"  # a folder of the machine that registered it says nothing
     row = {
         "name": environment.name,
         "version": version,
         "description": environment.description,
         "tags": json.dumps(dict(environment.tags)),
-        "definition": json.dumps(to_json(environment.definition)),
+        "definition": json.dumps(definition),
         "context": context,
         "archived": False,
         "created": time.time(),

@@ -51,6 +51,16 @@ def latest_row(connection: Connection, name: str) -> Any:
     return connection.execute(query.order_by(versions.c.id.desc()).limit(1)).first()
 
 
+def rows_of(connection: Connection, name: str) -> Sequence[Any]:
+    """The rows of all versions of a name, the newest first. Raises SettingsError if it has none."""
+    query = select(versions).where(versions.c.name == name).order_by(versions.c.id.desc())
+    rows = connection.execute(query).all()
+    if not rows:
+        hint = did_you_mean(name, known_names(connection)) or "`prebake env list` shows what there is"
+        raise SettingsError(f"there is no environment `{name}`", hint=hint)
+    return rows
+
+
 def as_versions(connection: Connection, rows: Sequence[Any]) -> tuple[Version, ...]:
     """The rows with their labels, in the order of names, versions by number."""
     asked = {row.name for row in rows}
@@ -112,13 +122,6 @@ def _version(row: Any, archived: bool, labels: tuple[str, ...]) -> Version:
     return Version(environment, row.created, row.asked_by, archived, labels, row.context)
 
 
-def forbid_unknown(connection: Connection, name: str) -> None:
-    """Refuse a name that has no version, with what was probably meant. Raises SettingsError."""
-    if not _versions_of(connection, name):
-        hint = did_you_mean(name, known_names(connection)) or "`prebake env list` shows what there is"
-        raise SettingsError(f"there is no environment `{name}`", hint=hint)
-
-
 def gone(row: Any) -> SettingsError:
     """The error about a version that was deleted."""
     facts = {"deleted": f"{when(row.at)} by {row.asked_by}"}
@@ -126,19 +129,12 @@ def gone(row: Any) -> SettingsError:
     return SettingsError(f"`{row.name}:{row.version}` was deleted", facts=facts, hint=hint)
 
 
-def _versions_of(connection: Connection, name: str) -> list[str]:
-    """The newest first."""
-    query = select(versions.c.version).where(versions.c.name == name).order_by(versions.c.id.desc())
-    return list(connection.execute(query).scalars())
-
-
 def _nothing(connection: Connection, reference: Reference) -> SettingsError:
     name, version, label = reference.name, reference.version, reference.label
     at = (deleted.c.name == name, deleted.c.version == (version or ""))
     if tombstone := connection.execute(select(deleted).where(*at)).first():
         return gone(tombstone)
-    forbid_unknown(connection, name)
-    known = _versions_of(connection, name)
+    known = [row.version for row in rows_of(connection, name)]
     facts = {"environment": name, "versions": ", ".join(known[:_SHOWN])}
     if version:
         hint = did_you_mean(version, known) or f"`prebake env versions {name}` shows all"

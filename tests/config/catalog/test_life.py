@@ -1,15 +1,16 @@
-"""The life of an environment: registered, found, changed where it may be, hidden, deleted; on both databases."""
+"""The life of an environment: registered, found, changed, hidden, deleted; on both databases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from prebake.config.catalog import ANONYMOUS, Record
 from prebake.config.catalog.catalog import Catalog
-from prebake.config.definition import Definition, Environment
+from prebake.config.definition import BuildContext, Definition, Environment
 from prebake.errors import ConflictError, PrebakeError, SettingsError
 
 Vision = Callable[..., Environment]
@@ -178,6 +179,8 @@ def test_deleted_is_gone_and_its_number_too(catalog: Catalog, vision: Vision, go
         register(catalog, vision("numpy", version="2"))
     golden("deleted", conflict.value)
     assert register(catalog, vision("numpy")) == "vision:3"
+    catalog.archive("vision:1")
+    catalog.archive("vision:3")
     catalog.delete("vision", asked_by="ada")
     assert catalog.all() == ()
     assert register(catalog, vision()) == "vision:4"
@@ -220,8 +223,10 @@ def test_every_outcome_is_remembered_once(catalog: Catalog, vision: Vision) -> N
 
 
 def test_a_context_counts_by_its_content(catalog: Catalog, vision: Vision) -> None:
-    environment = replace(vision(), definition=Definition(image="debian:12"))
+    build = BuildContext(Path("/home/ada/vision"))
+    environment = replace(vision(), definition=Definition(build=build))
     first = catalog.register(environment, asked_by="ada", context="sha256:1")
     assert first.context == "sha256:1"
+    assert "ada/vision" not in str(first)
     assert catalog.register(environment, asked_by="ada", context="sha256:1") == first
     assert catalog.register(environment, asked_by="ada", context="sha256:2").title == "vision:2"

@@ -160,3 +160,40 @@ def test_the_list_is_what_it_says() -> None:
     } <= security_relevant()
     assert Moved("pip", "Py_YAML", "1", "2").watched is False
     assert Moved("pip", "PyYAML", "1", "2").watched
+
+
+def test_a_version_keeps_its_lock_on_machines_that_never_solved_it(
+    own: SampleWorld, machine: Workspace, tmp_path: Path
+) -> None:
+    catalog = {"PREBAKE_CATALOG": f"sqlite:///{tmp_path}/store/catalog.db"}
+    release(tmp_path, tool="1.0")
+    title = register(own, machine, tmp_path, "tool")
+    first = prebake.ensure(prebake.get(title, workspace=machine), workspace=machine)
+    release(tmp_path, tool="2.0")
+    other = tiny_machine(own, tmp_path / "other/store", **catalog)
+    again = prebake.ensure(prebake.get(title, workspace=other), workspace=other)
+    assert again.image.digest == first.image.digest
+    moved = prebake.ensure(prebake.get(title, workspace=other), policy="always", workspace=other)
+    assert moved.image.digest != first.image.digest
+    third = tiny_machine(own, tmp_path / "third/store", **catalog)
+    assert (
+        prebake.ensure(prebake.get(title, workspace=third), workspace=third).image.digest
+        == moved.image.digest
+    )
+
+
+def test_versions_of_one_lock_differ_in_their_definition_alone(
+    own: SampleWorld, machine: Workspace, tmp_path: Path
+) -> None:
+    release(tmp_path, tool="1.0")
+    title = register(own, machine, tmp_path, "tool")
+    environment = prebake.get(title, workspace=machine)
+    prebake.ensure(environment, workspace=machine)
+    coloured = replace(environment.definition, environment_variables=(("COLOUR", "red"),))
+    second = prebake.register(replace(environment, definition=coloured, version=None), workspace=machine)
+    sides = [solved(each, machine, Silent()) for each in (title, second.title)]
+    found = compare(sides[0], sides[1], machine, Silent())
+    assert [str(change) for change in found.changes] == ["environment_variables: + COLOUR=red"]
+    assert "packages  0 added, 0 removed, 0 moved" in str(found)
+    assert found.locks
+    assert found.locks.layers == ()
