@@ -1,8 +1,7 @@
-"""`prebake env` through the real command, in the tiny world, by a user who has a name."""
+"""`prebake env` in the tiny world, by a user who has a name."""
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from conftest import SampleWorld
 from named import Prebake, Write
+from prebake.cli import main
 from tiny import SETTINGS
 from world.postgres import postgres
 
@@ -27,20 +27,46 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def prebake(tiny: SampleWorld, tmp_path: Path) -> Prebake:
-    return functools.partial(_command, tiny, tmp_path)
+def command(tiny: SampleWorld, tmp_path: Path) -> Prebake:
+    """The command as a process of its own."""
+
+    def run(*arguments: str, **variables: str) -> CompletedProcess[str]:
+        return subprocess.run(
+            [PREBAKE, *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"]} | _environ(tiny, tmp_path) | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
 
 
-def _command(tiny: SampleWorld, folder: Path, *arguments: str, **variables: str) -> CompletedProcess[str]:
-    own = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "LOGNAME": "ada"}
-    return subprocess.run(
-        [PREBAKE, *arguments],
-        cwd=folder,
-        env=own | tiny.environ(folder / "store") | SETTINGS | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def prebake(
+    tiny: SampleWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Prebake:
+    """The same in this process, which spares half a second of imports."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **variables: str) -> CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patched:
+            for name, value in (_environ(tiny, tmp_path) | variables).items():
+                patched.setenv(name, value)
+            try:
+                code = main(arguments)
+            except SystemExit as end:  # argparse's
+                code = int(end.code or 0)
+        said = capsys.readouterr()
+        return CompletedProcess(arguments, code, said.out, said.err)
+
+    return run
+
+
+def _environ(tiny: SampleWorld, folder: Path) -> dict[str, str]:
+    return {"HOME": str(folder / "home"), "LOGNAME": "ada"} | tiny.environ(folder / "store") | SETTINGS
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ def test_help_of_each_verb_shows_examples(verb: str, prebake: Prebake) -> None:
     assert f"prebake env {verb}" in shown.partition("\nexamples:\n")[2]
 
 
-def test_help_is_quick_to_load(prebake: Prebake) -> None:
-    result = prebake("env", "diff", "--help", PYTHONPROFILEIMPORTTIME="1")
+def test_help_is_quick_to_load(command: Prebake) -> None:
+    result = command("env", "diff", "--help", PYTHONPROFILEIMPORTTIME="1")
     heavy = ("sqlalchemy", "alembic", "rattler", "prefect", "xxhash", "yaml")
     assert not [name for name in heavy if f" {name}\n" in result.stderr]
 
@@ -125,19 +125,19 @@ def test_every_verb_answers_scripts(prebake: Prebake, write: Write) -> None:
     }
 
 
-def test_a_file_wins_over_a_reference(prebake: Prebake, write: Write, tmp_path: Path) -> None:
+def test_a_file_wins_over_a_reference(command: Prebake, write: Write, tmp_path: Path) -> None:
     write("part-a").rename(tmp_path / "vision:1")
-    assert prebake("plan", "vision:1").returncode == 0
+    assert command("plan", "vision:1").returncode == 0
     (tmp_path / "vision:1").unlink()
-    result = prebake("plan", "vision:1")
+    result = command("plan", "vision:1")
     assert (result.returncode, result.stdout) == (2, "")
     assert "there is no environment `vision`" in result.stderr
 
 
-def test_a_hit_by_file_imports_no_catalog(prebake: Prebake, write: Write) -> None:
+def test_a_hit_by_file_imports_no_catalog(prebake: Prebake, command: Prebake, write: Write) -> None:
     write("part-a")
     assert prebake("build", "env.yml").returncode == 0
-    result = prebake("build", "env.yml", PYTHONPROFILEIMPORTTIME="1")
+    result = command("build", "env.yml", PYTHONPROFILEIMPORTTIME="1")
     assert "0 built" in result.stdout
     assert not re.search(r"\| +(?:sqlalchemy|alembic|prebake\.config\.catalog)\b", result.stderr)
 
