@@ -67,13 +67,14 @@ class Resources:
 class Job:
     """A command line for `sh` and where it runs; `environment` or the `reference` of a registered one.
 
-    `timeout` is in seconds, None means none.
+    `includes` are files and folders that stand beside the code; `timeout` is in seconds, None means none.
     """
 
     command: str
     environment: Environment | None = None
     reference: str = ""
     code: Path | None = None
+    includes: tuple[Path, ...] = ()
     environment_variables: tuple[tuple[str, str], ...] = ()
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()

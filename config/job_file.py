@@ -36,6 +36,7 @@ JOB: Table = {
     "display_name": Field("word", "What people call the job."),
     "command": Field("text", "Command line for the shell.", required=True),
     "code": Field("text", "Folder the command runs in, relative to this file."),
+    "additional_includes": Field("texts", "More files and folders, beside the code."),
     "environment": Field("any", "A mapping, a file or a registered environment.", required=True),
     "environment_variables": Field("pairs", "Variables of the job."),
     "inputs": Field("any", "What `${{inputs.NAME}}` stands for."),
@@ -78,6 +79,7 @@ def load_job(path: Path, given: tuple[tuple[str, str], ...] = ()) -> Job:
     job = Job(
         fields["command"].text(),
         code=_code(fields["code"]) if "code" in fields else None,
+        includes=_includes(fields["additional_includes"]) if "additional_includes" in fields else (),
         environment_variables=fields["environment_variables"].pairs()
         if "environment_variables" in fields
         else (),
@@ -122,6 +124,14 @@ def _code(value: Value) -> Path:
     if not path.is_dir():
         raise missing(path, value.place, "folder")
     return path.resolve()
+
+
+def _includes(value: Value) -> tuple[Path, ...]:
+    paths = [(item.path.parent / item.text(), item.place) for item in value.items()]
+    for path, place in paths:
+        if not path.exists():
+            raise missing(path, place)
+    return tuple(path.resolve() for path, _ in paths)
 
 
 def _resources(fields: dict[str, Value]) -> Resources:

@@ -62,8 +62,8 @@ class Answer:
     seconds: float
 
     def __str__(self) -> str:
-        took = f"{self.seconds:5.2f} s"
-        return f"{self.route:<10} {self.request:<40} {self.status}  {took}  {self.body[:80]}".rstrip()
+        took, body = f"{self.seconds:5.2f} s", " ".join(self.body.split())[:80]
+        return f"{self.route:<10} {self.request:<40} {self.status}  {took}  {body}".rstrip()
 
 
 def check(

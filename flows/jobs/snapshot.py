@@ -22,7 +22,7 @@ OUTPUTS = "outputs"
 
 
 def take(folder: Path, copy: Path, without: Path) -> None:
-    """Copy the code of `folder` to `copy`, an empty folder; `without` stays out.
+    """Copy the code of `folder` into the folder `copy`; `without` stays out.
 
     Raises DefinitionError when there is no such folder, StoreError.
     """
@@ -35,16 +35,29 @@ def take(folder: Path, copy: Path, without: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target, follow_symlinks=path.is_file() and not _inner_link(path, folder))
     except OSError as error:
-        facts = {"folder": folder, "reason": error}
-        raise StoreError(
-            "the code cannot be copied", facts=facts, hint="check permissions and space"
-        ) from error
+        raise _no_copy(folder, error) from error
+
+
+def include(path: Path, copy: Path, without: Path) -> None:
+    """Put a file or folder beside the code, under its own name. Raises StoreError."""
+    if path.is_dir():
+        take(path, copy / path.name, without)
+        return
+    try:
+        shutil.copy2(path, copy / path.name)
+    except OSError as error:
+        raise _no_copy(path, error) from error
 
 
 def link_outputs(copy: Path) -> None:
     """Let what the command writes to `./outputs` be kept with the job's outputs, as in Azure ML."""
     if not os.path.lexists(copy / OUTPUTS):
         (copy / OUTPUTS).symlink_to(Path("..", OUTPUTS))
+
+
+def _no_copy(path: Path, error: OSError) -> StoreError:
+    facts = {"path": path, "reason": error}
+    return StoreError("the code cannot be copied", facts=facts, hint="check names, permissions and space")
 
 
 def _files(folder: Path, without: Path) -> Iterator[Path]:

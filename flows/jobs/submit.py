@@ -18,7 +18,7 @@ from .environments import reference_of, with_environment
 from .execute import execute
 from .log import Log
 from .record import ENDED, Order, Runner
-from .snapshot import link_outputs, take
+from .snapshot import include, link_outputs, take
 from .store import JobStore
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def _take_code(job: Job, copy: Path, jobs: JobStore) -> str:
     """Copy the job's code; returns its digest."""
     if job.code:
         take(job.code, copy, without=jobs.root.parent)
-    digest = str(code_digest(copy)) if job.code else ""
+    for path in job.includes:
+        include(path, copy, without=jobs.root.parent)
+    digest = str(code_digest(copy)) if job.code or job.includes else ""
     link_outputs(copy)
     return digest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,8 @@ from prebake.config.job_data import not_local
 from prebake.config.job_file import load_job
 from prebake.errors import DefinitionError
 
+from .conftest import compare
+
 Write = Callable[[dict[str, str | bytes]], Path]
 GOLDEN = Path(__file__).parents[1] / "golden/jobs"
 ENV = "environment: {image: 'debian:12'}\n"
@@ -25,6 +26,7 @@ display_name: iris
 experiment_name: e
 compute: azureml:gpu-cluster
 code: src
+additional_includes: [common, one.py]
 command: >-
   python train.py --data ${{inputs.data}} --lr ${{ inputs.lr }} $[[--seed ${{inputs.seed}}]]
   --out ${{outputs.model}}
@@ -43,6 +45,8 @@ distribution: {type: pytorch, process_count_per_instance: 1}
 limits: {timeout: 60}
 """
 
+BESIDE = {"common/a.py": "", "one.py": ""}
+
 
 def job(
     text: str = "", command: str = "command: ls\n", env: str = ENV, **files: str
@@ -51,12 +55,13 @@ def job(
 
 
 def test_every_field(write: Write, tmp_path: Path) -> None:
-    found = load_job(write({"job.yml": WHOLE, "iris.csv": "1,2", "src/train.py": ""}))
+    found = load_job(write({"job.yml": WHOLE, "iris.csv": "1,2", "src/train.py": "", **BESIDE}))
     assert found == Job(
         "python train.py --data ${{inputs.data}} --lr ${{ inputs.lr }} $[[--seed ${{inputs.seed}}]]"
         " --out ${{outputs.model}}",
         reference="azureml:vision@latest",
         code=tmp_path / "src",
+        includes=(tmp_path / "common", tmp_path / "one.py"),
         environment_variables=(("GREETING", "hello"), ("COUNT", "3")),
         inputs=(
             Input("data", "uri_file", path=tmp_path / "iris.csv"),
@@ -73,7 +78,7 @@ def test_every_field(write: Write, tmp_path: Path) -> None:
 
 
 def test_values_from_outside_win(write: Write, tmp_path: Path) -> None:
-    path = write({"job.yml": WHOLE, "iris.csv": "", "other.csv": "", "src/train.py": ""})
+    path = write({"job.yml": WHOLE, "iris.csv": "", "other.csv": "", "src/train.py": "", **BESIDE})
     found = load_job(path, (("lr", "0.5"), ("seed", "7"), ("data", "other.csv")))
     values = {each.name: each.value or each.path for each in found.inputs}
     assert (values["lr"], values["seed"], values["data"]) == ("0.5", "7", tmp_path / "other.csv")
@@ -130,7 +135,8 @@ CASES: dict[str, dict[str, str | bytes]] = {
     "optional-outside": job("inputs: {x: {type: string, optional: true}}\n", "command: echo ${{inputs.x}}\n"),
     "unknown-optional": job("inputs: {seed: 1}\n", "command: ls $[[${{inputs.sed}}]]\n"),
     "no-value": job("inputs: {x: {type: integer}}\n"),
-    "missing-code": job("code: ./scr\n", **{"src/train.py": ""}),
+    "missing-code": job("code: ./scr\n", **{"src/train.py": "", **BESIDE}),
+    "missing-include": job("additional_includes: [comon]\n", **{"common/a.py": ""}),
     "code-elsewhere": job("code: https://github.com/x/y\n"),
     "missing-input": job("inputs: {x: {type: uri_file, path: iris.cvs}}\n", iris_csv=""),
     "type-of-data": job("inputs: {x: {type: uri_fil, path: iris.csv}}\n", iris_csv=""),
@@ -174,8 +180,4 @@ def test_what_is_not_local_is_read_but_cannot_run(kind: str, write: Write, tmp_p
 
 
 def _compare(name: str, text: str) -> None:
-    golden = GOLDEN / f"{name}.txt"
-    assert "hunter2" not in text
-    if os.environ.get("PREBAKE_UPDATE_GOLDEN"):
-        golden.write_text(text + "\n")
-    assert text + "\n" == golden.read_text()
+    compare(GOLDEN / f"{name}.txt", text)

@@ -132,6 +132,16 @@ def test_code_is_a_snapshot_without_what_is_ignored(submit: Submit, jobs: JobSto
     assert (jobs.folder(first.id) / "code/train.sh").read_text() == "ls -A; cat link\n"
 
 
+def test_files_beside_the_code(submit: Submit, jobs: JobStore, tmp_path: Path) -> None:
+    for name in ("src/train.sh", "common/deep/lib.sh", "one.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    includes = (tmp_path / "common", tmp_path / "one.txt")
+    ended = submit("cat train.sh common/deep/lib.sh one.txt", code=tmp_path / "src", includes=includes)
+    assert _log(jobs, ended).endswith("xxx")
+    assert ended.code != submit("ls", code=tmp_path / "src").code
+
+
 def test_a_store_within_the_code_is_not_copied(
     tiny: SampleWorld, environment: prebake.Environment, tmp_path: Path
 ) -> None:
