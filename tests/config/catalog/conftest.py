@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from named import check_golden
 from prebake.config.catalog import open_catalog
 from prebake.config.catalog.catalog import Catalog
 from prebake.config.definition import CondaSpec, Definition, Environment
 from prebake.errors import PrebakeError
 from world.postgres import postgres
-
-GOLDEN = Path(__file__).parents[2] / "golden/catalog"
-_VARYING = {r"127\.0\.0\.1:\d+": "HOST:PORT", r"\d{4}-\d\d-\d\d \d\d:\d\d UTC": "TIME"}
 
 
 @pytest.fixture(scope="session")
@@ -65,14 +61,4 @@ def vision() -> Callable[..., Environment]:
 @pytest.fixture
 def golden() -> Callable[[str, PrebakeError], None]:
     """Compare the whole text of an error with a file."""
-
-    def check(name: str, error: PrebakeError) -> None:
-        text = str(error) + "\n"
-        for pattern, placeholder in _VARYING.items():
-            text = re.sub(pattern, placeholder, text)
-        path = GOLDEN / f"{name}.txt"
-        if os.environ.get("PREBAKE_UPDATE_GOLDEN"):
-            path.write_text(text)
-        assert text == path.read_text()
-
-    return check
+    return lambda name, error: check_golden(name, f"{error}\n")

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-from named import Prebake, Write, said, text
+from named import Prebake, Write, check_golden, said, text
 
-GOLDEN = Path(__file__).parents[2] / "golden/catalog"
 VERBS = (
     *("register", "list", "show", "versions", "diff", "clone", "edit", "tag", "label", "archive", "restore"),
     *("delete", "export", "import"),
 )
-_VARYING = {
-    r"127\.0\.0\.1:\d+": "HOST:PORT",
-    r"sha256:[0-9a-f]{64}": "sha256:DIGEST",
-    r"\d{4}-\d\d-\d\d \d\d:\d\d UTC": "TIME",
-    r"\d+\.\d kB": "SIZE",
-}
-
-
-def check(name: str, shown: str) -> None:
-    for pattern, placeholder in _VARYING.items():
-        shown = re.sub(pattern, placeholder, shown)
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("PREBAKE_UPDATE_GOLDEN"):
-        path.write_text(shown)
-    assert shown == path.read_text()
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -70,18 +53,18 @@ def test_the_life_of_an_environment(
     assert env("label", "vision:1", "prod") == "vision@prod means vision:1\n"
     assert env("tag", "vision:1", "stage=live", "team=") == "vision:1\n"
     assert env("edit", "vision:2", "--description", "for bigger eyes", "--untag", "team") == "vision:2\n"
-    check("show", env("show", "vision@prod"))
-    check("versions", env("versions", "vision"))
-    check("diff", env("diff", "vision:1", "vision:2"))
+    check_golden("show", env("show", "vision@prod"))
+    check_golden("versions", env("versions", "vision"))
+    check_golden("diff", env("diff", "vision:1", "vision:2"))
     shown = said(prebake("env", "show", "vision", "--json", **where))
     assert [record["image"] for record in shown["records"]] == [second["digest"]]
     assert env("clone", "vision@prod", "speech") == "speech:1\n"
     env("archive", "vision:1")
-    check("list", env("list"))
+    check_golden("list", env("list"))
     assert said(prebake("build", "vision:1", "--json", **where))["digest"] == first["digest"]
     env("restore", "vision:1")
     assert env("label", "vision", "prod", "--remove") == "vision@prod means nothing any more\n"
-    check("delete", env("delete", "vision:1"))
+    check_golden("delete", env("delete", "vision:1"))
     assert prebake("build", "vision:1", **where).returncode == 2
     assert env("register", "env.yml", "--name", "vision") == "vision:2\n"
 
@@ -123,6 +106,13 @@ def test_every_verb_answers_scripts(prebake: Prebake, write: Write) -> None:
         "deleted": "vision",
         "images": [],
     }
+
+
+def test_what_only_this_machine_has_is_told(prebake: Prebake, write: Write, tmp_path: Path) -> None:
+    file = write("part-a", "pip: [-e ./own, tabulate]")
+    result = prebake("env", "register", file.name, "--name", "vision")
+    assert (result.returncode, result.stdout) == (0, "vision:1\n")
+    assert result.stderr == "warning: `-e ./own` is on this machine alone: others cannot build it\n"
 
 
 def test_a_file_wins_over_a_reference(command: Prebake, write: Write, tmp_path: Path) -> None:
@@ -178,7 +168,7 @@ def test_refused(
     write("part-b")
     result = prebake(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
-    check(case, result.stderr.replace(str(tmp_path), "FOLDER"))
+    check_golden(case, result.stderr.replace(str(tmp_path), "FOLDER"))
     assert not (tmp_path / "out.zip").exists()
     assert json.loads(prebake(*arguments, "--json").stderr)["hint"]
     assert len(said(prebake("env", "versions", "vision", "--json"))["versions"]) == 1
