@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prebake.config.canonical import definition_inputs
 from prebake.config.catalog import open_catalog
-from prebake.config.definition import Environment
 from prebake.errors import DefinitionError
 
 from ..test_corpus import definitions, read
@@ -17,19 +16,12 @@ def test_all_come_back_equal(environments: Path, tmp_path: Path) -> None:
     read_ones = {name: read(name, path) for name, path in definitions(environments).items()}
     given = {name: each for name, each in read_ones.items() if not isinstance(each, DefinitionError)}
     assert len(given) == 144
-    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    writer, reader = (open_catalog(f"sqlite:///{tmp_path}/catalog.db") for _ in range(2))
     for number, environment in enumerate(given.values()):
         named = replace(environment, name=f"corpus-{number}", version=environment.version or "1.0")
-        assert _registered(named, tmp_path) == environment.definition
-        anonymous = catalog.register(environment, asked_by="ada", anonymous=True)
+        found = reader.get(writer.register(named, asked_by="ada").title).environment
+        assert (found.name, found.definition) == (named.name, environment.definition)
+        anonymous = writer.register(environment, asked_by="ada", anonymous=True)
         assert definition_inputs(anonymous.environment.definition) == definition_inputs(
             environment.definition
         )
-
-
-def _registered(environment: Environment, folder: Path) -> object:
-    """What another process would read."""
-    title = open_catalog(f"sqlite:///{folder}/catalog.db").register(environment, asked_by="ada").title
-    version = open_catalog(f"sqlite:///{folder}/catalog.db").get(title)
-    assert version.environment.name == environment.name
-    return version.environment.definition

@@ -111,7 +111,7 @@ import alembic.command
 from prebake.config.catalog import open_catalog
 assert len(open_catalog(url).all()) == 3
 """
-    at_once(15, lines, old, tmp_path)
+    at_once(10, lines, old, tmp_path)
     assert len(open_catalog(old).all()) == 3
 
 
