@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .flows.jobs.record import Record, Target
     from .flows.preview import Preview
     from .flows.promote import Promoted
+    from .flows.version_diff import VersionDiff
     from .flows.wiring import Workspace
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Job",
     "PrebakeError",
     "Target",
+    "diff",
     "ensure",
     "explain",
     "from_conda_file",
@@ -162,6 +164,19 @@ def get(reference: str, *, workspace: Workspace | None = None) -> Environment:
     from .flows.registered import registered
 
     return registered(reference, workspace or open_workspace(), Silent())
+
+
+def diff(was: str, now: str, *, workspace: Workspace | None = None) -> VersionDiff:
+    """What two registered versions differ in: definitions, and what they were resolved to last.
+
+    Solves what was never built. Raises SettingsError.
+    """
+    from .flows.progress import Silent
+    from .flows.version_diff import compare, solved
+
+    workspace = workspace or open_workspace()
+    sides = [solved(reference, workspace, Silent()) for reference in (was, now)]
+    return compare(sides[0], sides[1], workspace, Silent())
 
 
 @functools.cache

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ from ..config.pip_line import is_local
 from ..errors import PrebakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..config.catalog import Version
     from ..config.definition import Environment
     from .built import Built
@@ -42,12 +39,18 @@ def register(
 
 
 def registered(reference: str, workspace: Workspace, progress: Progress) -> Environment:
-    """The environment a reference names, ready to be built on this machine. Raises SettingsError."""
+    """The environment a reference names, ready to be built on this machine. Raises SettingsError.
+
+    It has the lock that it had before, on whatever machine, as long as the policy lets that serve.
+    """
     from .contexts import unpack_context
+    from .relock import restore_lock
 
     registry = parse(reference).registry
-    version = workspace.catalog_of(registry).get(reference)
+    catalog = workspace.catalog_of(registry)
+    version = catalog.get(reference)
     environment = replace(version.environment, registered=registry is None)
+    restore_lock(environment.definition, catalog.records(version), workspace, progress)
     return unpack_context(environment, version.context, workspace, progress)
 
 
@@ -83,26 +86,16 @@ def forget(reference: str, workspace: Workspace) -> tuple[str, ...]:
 def ensure_registered(
     environment: Environment, request: Request, workspace: Workspace, progress: Progress
 ) -> Built:
-    """`ensure`, from the lock that the catalog has; lock and image are recorded with the version."""
+    """`ensure`, and lock and image recorded with the version; a catalog that fails fails no build."""
     from .ensure import ensure
-    from .relock import restore_lock
 
-    with _going_on(environment, progress):
-        restore_lock(environment, request, workspace, progress)
     built = ensure(replace(environment, registered=False), request, workspace, progress)
-    with _going_on(environment, progress):
+    try:
         version = workspace.catalog.get(environment.title)
         workspace.catalog.record(version, _record(environment, request, built, workspace))
-    return built
-
-
-@contextmanager
-def _going_on(environment: Environment, progress: Progress) -> Iterator[None]:
-    """Though the catalog fails: the build itself does not need it any more."""
-    try:
-        yield
     except PrebakeError as error:
         progress.step(f"warning: {environment.title} does not remember this build: {error}")
+    return built
 
 
 def _record(environment: Environment, request: Request, built: Built, workspace: Workspace) -> Record:

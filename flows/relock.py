@@ -14,36 +14,32 @@ from ..builders.lock import Lock
 from ..builders.resolve import LOCK_MEDIA_TYPE, conda_inputs, pip_inputs
 from ..cache.digest import key_of_inputs
 from ..cache.store import Trace
+from .wiring import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..builders.world import World
     from ..cache.digest import Json
     from ..config.catalog import Record
-    from ..config.definition import Environment
+    from ..config.definition import Definition
     from .progress import Progress
-    from .wiring import Request, Workspace
+    from .wiring import Workspace
 
 
 def restore_lock(
-    environment: Environment, request: Request, workspace: Workspace, progress: Progress
+    definition: Definition, records: Iterable[Record], workspace: Workspace, progress: Progress
 ) -> None:
-    """Have the traces of the environment's last solves here, unless some tier has them."""
-    spec, record = environment.definition.conda, _last(environment, workspace)
+    """Have the traces of the definition's last solves here, unless some tier has them."""
+    known = (record for record in records if record.lock)
+    spec, record = definition.conda, max(known, key=lambda record: record.last, default=None)
     if spec is None or record is None:
         return
-    lock, world = Lock.from_bytes(record.lock.encode()), workspace.world(request, progress.step)
+    lock, world = Lock.from_bytes(record.lock.encode()), workspace.world(Request(), progress.step)
     conda = replace(lock, pip=())
     _restore(conda_inputs(spec, lock.target, world.sources), conda, record, world)
     if spec.pip and not any(wheel.built for wheel in lock.pip):  # those are in no index
         _restore(pip_inputs(spec, conda, world), lock, record, world)
-
-
-def _last(environment: Environment, workspace: Workspace) -> Record | None:
-    catalog = workspace.catalog
-    known = [record for record in catalog.records(catalog.get(environment.title)) if record.lock]
-    return max(known, key=lambda record: record.last, default=None)
 
 
 def _restore(inputs: Mapping[str, Json], lock: Lock, record: Record, world: World) -> None:

@@ -171,6 +171,8 @@ def test_a_version_keeps_its_lock_on_machines_that_never_solved_it(
     first = prebake.ensure(prebake.get(title, workspace=machine), workspace=machine)
     release(tmp_path, tool="2.0")
     other = tiny_machine(own, tmp_path / "other/store", **catalog)
+    locked = prebake.lock(prebake.get(title, workspace=other), workspace=other)
+    assert "tool-1.0" in locked
     again = prebake.ensure(prebake.get(title, workspace=other), workspace=other)
     assert again.image.digest == first.image.digest
     moved = prebake.ensure(prebake.get(title, workspace=other), policy="always", workspace=other)
@@ -191,8 +193,7 @@ def test_versions_of_one_lock_differ_in_their_definition_alone(
     prebake.ensure(environment, workspace=machine)
     coloured = replace(environment.definition, environment_variables=(("COLOUR", "red"),))
     second = prebake.register(replace(environment, definition=coloured, version=None), workspace=machine)
-    sides = [solved(each, machine, Silent()) for each in (title, second.title)]
-    found = compare(sides[0], sides[1], machine, Silent())
+    found = prebake.diff(title, second.title, workspace=machine)
     assert [str(change) for change in found.changes] == ["environment_variables: + COLOUR=red"]
     assert "packages  0 added, 0 removed, 0 moved" in str(found)
     assert found.locks

@@ -154,8 +154,8 @@ def test_a_catalog_that_fails_fails_no_build(tiny: SampleWorld, here: Workspace,
     here.catalog.delete("vision:1", asked_by="ada")
     _, heard = build(environment, here)
     sentence = "error: `vision:1` was deleted"
-    told = {warning.partition("\n")[0] for warning in heard.warnings()}
-    assert told == {f"warning: vision:1 does not remember this build: {sentence}"}
+    (told,) = heard.warnings()
+    assert told.startswith(f"warning: vision:1 does not remember this build: {sentence}")
 
 
 def test_no_catalog_no_reference(tiny: SampleWorld, tmp_path: Path) -> None:
