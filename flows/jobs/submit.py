@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
@@ -17,7 +18,7 @@ from ...errors import SettingsError
 from .environments import reference_of, with_environment
 from .execute import execute
 from .log import Log
-from .record import ENDED, Order, Runner
+from .record import CANCELED, ENDED, Order, Runner
 from .snapshot import include, link_outputs, take
 from .store import JobStore
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from ..wiring import Workspace
     from .record import Record, Target
+
+# Longer than a command may take to end when it is asked to.
+_CANCEL_SECONDS = 30
+_PAUSE = 0.05
 
 
 def job_store(workspace: Workspace) -> JobStore:
@@ -82,10 +87,12 @@ def run_apart(record: Record, workspace: Workspace) -> Record:
     """Run the job in a process of its own, which outlives this one; returns the record at once."""
     jobs = job_store(workspace)
     command = [sys.executable, "-m", "prebake.cli", "jobs", "run", record.id]
+    store = {"PREBAKE_STORE": str(workspace.settings.store)}
+    environ = {"PATH": os.defpath} | dict(workspace.environ) | store
     with jobs.log(record.id).open("ab") as log:
         process = subprocess.Popen(
             command,
-            env=dict(workspace.environ),
+            env=environ,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -97,9 +104,8 @@ def run_apart(record: Record, workspace: Workspace) -> Record:
 
 
 def cancel(job_id: str, workspace: Workspace) -> Record:
-    """Stop a job; where its own process is gone, what that left running. Returns the record as it was.
+    """Stop a job, or what it left running where its own process is gone; returns its record after that.
 
-    A job that runs ends a moment later: `Canceled` is what its own process records.
     Raises SettingsError for a job of another machine.
     """
     from . import in_container, on_machine
@@ -112,11 +118,22 @@ def cancel(job_id: str, workspace: Workspace) -> Record:
         raise SettingsError("the job runs on another machine", facts=facts, hint="cancel it there")
     if runner and not runner.gone and record.state not in ENDED:
         os.kill(runner.pid, signal.SIGTERM)
-    elif record.order.target.kind == "docker":
+        return _ended(record, runner, jobs)
+    if record.order.target.kind == "docker":
         in_container.clear(job_id, workspace)
     else:
         on_machine.clear(jobs.folder(job_id))
     return record
+
+
+def _ended(record: Record, runner: Runner, jobs: JobStore) -> Record:
+    """The record once the job was stopped; one that had hardly begun has no time to record that itself."""
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    while (found := jobs.read(record.id)).state not in ENDED and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    if runner.gone and found.ended is None:
+        return jobs.write(replace(found, state=CANCELED, error="canceled", ended=round(time.time(), 3)))
+    return found
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from conftest import SampleWorld
 from prebake import Job, Target
 from prebake.config.job import Input, Output
 from prebake.errors import DefinitionError, SettingsError, SolveError
-from prebake.flows.jobs.record import Record
+from prebake.flows.jobs.record import ENDED, Record
 from prebake.flows.jobs.store import JobStore
 from prebake.flows.jobs.submit import cancel
 from prebake.flows.wiring import Workspace
@@ -58,7 +58,7 @@ def jobs(machine: Workspace) -> JobStore:
 def _until(jobs: JobStore, record: Record, state: str) -> Record:
     deadline = time.monotonic() + DEADLINE
     while (found := jobs.read(record.id)).state != state:
-        assert time.monotonic() < deadline, found
+        assert time.monotonic() < deadline and found.state not in ENDED, found
         time.sleep(0.02)
     return found
 
@@ -182,10 +182,17 @@ def _gone(pid: int) -> None:
 
 def test_cancel(submit: Submit, jobs: JobStore, machine: Workspace) -> None:
     running = _running(submit, jobs)
-    cancel(running.id, machine)
-    ended = _until(jobs, running, "Canceled")
+    ended = cancel(running.id, machine)
+    assert (ended.state, jobs.read(running.id)) == ("Canceled", ended)
     assert ended.ended
+    assert cancel(running.id, machine) == ended, "there is nothing left to stop"
     _gone(json.loads((jobs.folder(running.id) / "process.json").read_text())["pid"])
+
+
+def test_cancel_at_once(submit: Submit, jobs: JobStore, machine: Workspace) -> None:
+    begun = submit("sleep 1000", wait=False)
+    assert cancel(begun.id, machine).state == "Canceled"
+    assert jobs.read(begun.id).state == "Canceled"
 
 
 def test_a_killed_process_leaves_a_record_that_is_true(
