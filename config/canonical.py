@@ -15,14 +15,14 @@ from .match_spec import canonical_spec
 from .pip_line import canonical_line, option
 
 if TYPE_CHECKING:
-    from .definition import CondaSpec, Definition
+    from .definition import CondaSpec, Definition, SparkSpec
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 
 
 def definition_inputs(definition: Definition) -> dict[str, Json]:
     """A plain JSON value, equal for definitions that mean the same."""
-    inference = definition.inference_config
+    inference, spark = definition.inference_config, definition.spark
     return {
         "image": definition.image,
         "dockerfile_path": definition.build.dockerfile_path if definition.build else None,
@@ -30,6 +30,8 @@ def definition_inputs(definition: Definition) -> dict[str, Json]:
         "environment_variables": _pairs(definition.environment_variables),
         "inference_config": asdict(inference) if inference else None,
         "os_type": definition.os_type,
+        # only where there is one: keys of the others are older than this field
+        **({"spark": spark_inputs(spark)} if spark else {}),
     }
 
 
@@ -40,6 +42,15 @@ def spec_inputs(spec: CondaSpec) -> dict[str, Json]:
         "specs": [*sorted({canonical_spec(text) for text in spec.specs})],
         "pip": [*_pip(spec.pip)],
         "variables": _pairs(spec.variables),
+    }
+
+
+def spark_inputs(spec: SparkSpec) -> dict[str, Json]:
+    """The part for Spark."""
+    return {
+        "packages": [*sorted(set(spec.packages))],
+        "repositories": [*spec.repositories],
+        "precache_packages": spec.precache_packages,
     }
 
 

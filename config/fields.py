@@ -25,6 +25,9 @@ Kind = Literal[
     "build",
     "inference",
     "route",
+    "spark",
+    "packages",
+    "truth",
 ]
 
 
@@ -51,6 +54,7 @@ ENVIRONMENT: Table = {
     ),
     "build": Field("build", "A Dockerfile of your own, in place of `image`."),
     "environment_variables": Field("pairs", "Variables set in the image."),
+    "spark": Field("spark", "Jars for Spark on top of `image`, as in Azure ML's SDK v1."),
     "os_type": Field("os", "Operating system; `linux` only."),
     "inference_config": Field("inference", "Routes of a serving container."),
     "datastore": Field("any", "Azure's place for the context; ignored."),
@@ -84,6 +88,19 @@ INFERENCE: Table = {
 ROUTE: Table = {
     "path": Field("text", "Path of the URL.", required=True),
     "port": Field("port", "Port of the container, 1 to 65535.", required=True),
+}
+
+SPARK: Table = {
+    "repositories": Field("texts", "URLs of Maven repositories, asked in this order; Maven Central is last."),
+    "packages": Field("packages", "Maven coordinates: `group:artifact:version`, or a mapping of the three."),
+    "precachePackages": Field(
+        "truth", "Whether the image holds the jars; if not, Spark fetches them as it starts."
+    ),
+}
+COORDINATE: Table = {
+    "group": Field("word", "Group of the package.", required=True),
+    "artifact": Field("word", "Its name.", required=True),
+    "version": Field("word", "One version, no range.", required=True),
 }
 
 

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from . import definition
-from .fields import BUILD, CONDA, ENVIRONMENT, INFERENCE, ROUTE, Field, Kind, Table
+from .fields import BUILD, CONDA, COORDINATE, ENVIRONMENT, INFERENCE, ROUTE, SPARK, Field, Kind, Table
 
 Schema = dict[str, Any]
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
@@ -20,14 +20,15 @@ def json_schema() -> Schema:
         "title": "prebake environment",
         **_object(definition.Definition, ENVIRONMENT),
         "oneOf": [{"required": ["image"]}, {"required": ["build"]}],
-        "dependentRequired": {"conda_file": ["image"]},
+        "dependentRequired": {"conda_file": ["image"], "spark": ["image"]},
     }
 
 
-def _object(noun: type, table: Table) -> Schema:
+def _object(noun: type | None, table: Table) -> Schema:
+    told = {"description": (inspect.getdoc(noun) or "").replace("\n", " ")} if noun else {}
     return {
         "type": "object",
-        "description": (inspect.getdoc(noun) or "").replace("\n", " "),
+        **told,
         "properties": {key: _property(field) for key, field in table.items()},
         "required": [key for key, field in table.items() if field.required],
     }
@@ -48,6 +49,8 @@ def _of_kind(kind: Kind) -> Schema:
         "texts": _TEXTS,
         "pairs": {"type": "object", "additionalProperties": {"type": [*scalar, "null"]}},
         "os": {"enum": ["linux", "Linux"]},
+        "truth": {"type": "boolean"},
+        "packages": {"type": "array", "items": {"anyOf": [{"type": "string"}, _object(None, COORDINATE)]}},
         "dependencies": {"type": "array", "items": {"anyOf": [{"type": "string"}, _PIP]}},
     }
     return schemas[kind] if kind in schemas else _of_noun(kind)
@@ -60,4 +63,6 @@ def _of_noun(kind: Kind) -> Schema:
         return _object(definition.BuildContext, BUILD)
     if kind == "inference":
         return _object(definition.InferenceConfig, INFERENCE)
+    if kind == "spark":
+        return _object(definition.SparkSpec, SPARK)
     return _object(definition.Route, ROUTE)
