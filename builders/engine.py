@@ -51,14 +51,14 @@ def reuse_layer(planned: PlannedLayer, store: Tiers) -> LayerResult | None:
     return _result(planned, found.trace, hit(found.tier), 0.0) if found else None
 
 
-def build(
+def obtain_layers(
     plan: Plan,
     store: Tiers,
     make: Make,
     jobs: int,
     done: Callable[[LayerResult], None],
-) -> ImageResult:
-    """Make what is missing, `jobs` layers at a time, and assemble; `done` hears of each layer.
+) -> tuple[LayerResult, ...]:
+    """Reuse or make each layer of `plan`, `jobs` of them at a time; `done` hears of each.
 
     What others make just now comes last: by then it may be there. Raises what a builder raised first; layers
     made by then stay, with their traces.
@@ -69,7 +69,7 @@ def build(
         for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
             results[id(result.planned)] = result
             done(result)
-    return _finish(plan, store, tuple(results[id(planned)] for planned in plan.layers))
+    return tuple(results[id(planned)] for planned in plan.layers)
 
 
 def _side_by_side(
@@ -128,7 +128,8 @@ def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -
     )
 
 
-def _finish(plan: Plan, store: Tiers, layers: tuple[LayerResult, ...]) -> ImageResult:
+def assemble_image(plan: Plan, store: Tiers, layers: tuple[LayerResult, ...]) -> ImageResult:
+    """The image of these layers, recorded. Raises PackageError when they write the same path."""
     from .image import assemble, refuse_clobbers
 
     refuse_clobbers(store.read(result.listing) for result in layers if result.listing)

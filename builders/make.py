@@ -39,7 +39,8 @@ class Workshop:
 
     def make(self, planned: PlannedLayer) -> Trace:
         """Build one layer. Raises PackageError, Unreachable, StoreError."""
-        return self._make_conda(planned) if planned.step == "conda" else self._make_pip(planned)
+        make = self._make_conda if planned.step == "conda" else self._make_pip
+        return self.world.around(planned.title, lambda: make(planned))
 
     def _make_conda(self, planned: PlannedLayer) -> Trace:
         packages = cast("tuple[CondaPackage, ...]", planned.packages)

@@ -5,10 +5,10 @@ The base's layers are never downloaded but for that one read; facts are kept as 
 
 from __future__ import annotations
 
-import functools
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import key_inputs, key_of_inputs
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..cache.digest import Digest
     from ..cache.directory import DirectoryStore
     from ..cache.registry import Repository
-    from ..cache.tiered import Tiers
     from ..config.definition import Environment
     from .world import World
 
@@ -78,7 +77,7 @@ def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
     with image_line(environment):
         if world.policy.max_age == 0:
             world.registries.memo.forget()
-        return pin(image, world.platform, prefix, world.registries, world.store)
+        return pin(image, world, prefix)
 
 
 @contextmanager
@@ -92,10 +91,10 @@ def image_line(environment: Environment) -> Iterator[None]:
         raise
 
 
-def pin(image: str, platform: str, prefix: str, registries: Registries, store: Tiers) -> PinnedBase:
-    """Pin `image` for `platform`. Raises DefinitionError, RegistryError, Unreachable."""
-    reference = Reference.parse(image)
-    digest = reference.digest or registries.base(reference)
+def pin(image: str, world: World, prefix: str) -> PinnedBase:
+    """Pin `image` for the world's platform. Raises DefinitionError, RegistryError, Unreachable."""
+    reference, platform, store = Reference.parse(image), world.platform, world.store
+    digest = reference.digest or world.registries.base(reference)
     if digest is None:
         hint = "correct `image:`, or push the base image first"
         raise DefinitionError("the base image does not exist", facts={"image": reference}, hint=hint)
@@ -103,7 +102,9 @@ def pin(image: str, platform: str, prefix: str, registries: Registries, store: T
     inputs = key_inputs(BASE, {"digest": str(digest), "platform": platform, "prefix": prefix})
 
     def inspect() -> Trace:
-        return _inspect(pinned, platform, prefix, registries.repository(pinned), store.local)
+        repository = world.registries.repository(pinned)
+        inspected = partial(_inspect, pinned, platform, prefix, repository, store.local)
+        return world.around(f"base: {reference}", inspected)
 
     trace = store.obtain(Wanted(key_of_inputs(inputs), inputs, inspect)).trace
     manifest, config = (store.local.read_small(blob) for blob in trace.blobs)
@@ -123,9 +124,7 @@ def _inspect(
     with repository.open_blob(manifest.config.digest) as stream:
         config = stream.read()
     _check_platform(json.loads(config), platform, pinned)
-    openers = [
-        (layer.media_type, functools.partial(repository.open_blob, layer.digest)) for layer in manifest.layers
-    ]
+    openers = [(layer.media_type, partial(repository.open_blob, layer.digest)) for layer in manifest.layers]
     facts = read_facts(openers, platform, prefix)
     inputs = key_inputs(BASE, {"digest": str(pinned.digest), "platform": platform, "prefix": prefix})
     blobs = (store.keep(document.data, MANIFEST), store.keep(config, CONFIG))

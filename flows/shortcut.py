@@ -45,7 +45,7 @@ def recall_file(
     outputs = cast("Mapping[str, Any]", known.outputs)
     definition = outputs["definition"]
     try:
-        base = pin(definition["image"], world.platform, recipe.prefix, world.registries, world.store)
+        base = pin(definition["image"], world, recipe.prefix)
         found = recall(environment_inputs(definition, base, world, recipe), base, world)
         if found is None:
             return None

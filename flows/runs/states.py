@@ -1,0 +1,37 @@
+"""The states of a run, in the words of ACR Tasks, and what Prefect calls them.
+
+>>> state_of("SCHEDULED", "AwaitingRetry")
+'Queued'
+"""
+
+from __future__ import annotations
+
+QUEUED = "Queued"
+STARTED = "Started"
+RUNNING = "Running"
+SUCCEEDED = "Succeeded"
+FAILED = "Failed"
+CANCELED = "Canceled"
+ERROR = "Error"
+TIMEOUT = "Timeout"
+
+FINAL = frozenset({SUCCEEDED, FAILED, CANCELED, ERROR, TIMEOUT})
+_TIMEOUT_NAMES = ("Timeout", "TimedOut")
+_OF_TYPE = {
+    "SCHEDULED": QUEUED,
+    "PAUSED": QUEUED,
+    "PENDING": STARTED,
+    "RUNNING": RUNNING,
+    "CANCELLING": RUNNING,
+    "COMPLETED": SUCCEEDED,
+    "FAILED": FAILED,
+    "CRASHED": ERROR,
+    "CANCELLED": CANCELED,
+}
+
+
+def state_of(kind: str, name: str) -> str:
+    """The state of a run whose Prefect state has type `kind` and this name."""
+    if kind == "FAILED" and name in _TIMEOUT_NAMES:
+        return TIMEOUT
+    return _OF_TYPE[kind]
