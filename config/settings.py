@@ -72,6 +72,10 @@ class Settings:
     """Public keys whose traces are believed in the workspace; none means all that is there."""
     global_writers: tuple[str, ...] = ()
     """The same for the global tier."""
+    prefect_api: str = ""
+    """Prefect's API, for remote runs: `http://HOST:4200/api`; none means what PREFECT_API_URL says."""
+    images: str = ""
+    """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
 
     @property
     def workers(self) -> int:
