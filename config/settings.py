@@ -66,6 +66,10 @@ class Settings:
     """Layers that a remote tier has are fetched when something reads them (`lazy`), or on a hit (`eager`)."""
     leases: str = ""
     """Who builds what just now: `postgresql+psycopg://...` for machines that share a tier."""
+    lease_expiry: int = 15
+    """After how many seconds of silence its holder counts as dead; the same on machines that share leases."""
+    prefect_api: str = ""
+    """URL of the Prefect API that runs are submitted to; none means PREFECT_API_URL, if that is set."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
@@ -89,7 +93,7 @@ _ALLOWED = {
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
-_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
+_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0, "lease_expiry": 1}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 

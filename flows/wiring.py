@@ -73,7 +73,8 @@ class Workspace:
         """Who makes what just now."""
         from ..cache.leases import Leases
 
-        return Leases(self.settings.leases or f"sqlite:///{self.settings.store}/leases.db")
+        url = self.settings.leases or f"sqlite:///{self.settings.store}/leases.db"
+        return Leases(url, self.settings.lease_expiry)
 
     def store(self, report: Callable[[str], None]) -> Tiers:
         """All tiers as one; `report` hears of what cannot be believed."""

@@ -1,0 +1,50 @@
+"""Prefect's settings for our processes: quiet, patient with its server, at home below the local store.
+
+To be in the environment before Prefect is imported, which reads it then. What the user set stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..wiring import Workspace
+
+_DEFAULTS = {
+    # nothing reaches out
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # retries wait 2, 4, 8, 16 s: long enough for a server to start again, short enough to be back soon after
+    "PREFECT_CLIENT_MAX_RETRIES": "4",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    # a log that is followed is a log of now
+    "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_WORKER_PREFETCH_SECONDS": "0",
+    # traces and leases are the cache
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+}
+
+
+def prefect_environ(workspace: Workspace) -> dict[str, str]:
+    """Variables to add to the environment."""
+    own = {"PREFECT_HOME": str(workspace.settings.store / "prefect")}
+    if workspace.settings.prefect_api:
+        own["PREFECT_API_URL"] = workspace.settings.prefect_api
+    return {name: value for name, value in (_DEFAULTS | own).items() if name not in workspace.environ}
+
+
+def api_url(environ: Mapping[str, str]) -> str:
+    """Where the Prefect API is. Raises SettingsError when nobody told."""
+    url = environ.get("PREFECT_API_URL")
+    if not url:
+        facts = {"where": "setting `prefect_api` or variable PREFECT_API_URL"}
+        hint = "name the server, or start one with a worker by `prebake up`"
+        raise SettingsError("no Prefect server is named", facts=facts, hint=hint)
+    return url
