@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
-from .options import load, plan_options, quiet_option, request, tell
+from .options import load, order, plan_options, quiet_option, remote_options, request, tell
 
 if TYPE_CHECKING:
     import argparse
 
+    from ...config.definition import Environment
     from ..built import Built
     from ..progress import Progress
+    from ..wiring import Request, Workspace
 
 EXAMPLES = """
   prebake build env.yml --to registry.example.com/team/vision:v1
@@ -24,10 +27,18 @@ def options(parser: argparse.ArgumentParser) -> None:
     places = "HOST/REPO:TAG, oci:FOLDER[:TAG] or docker:NAME; default: the local store"
     plan_options(parser).add_argument("--to", metavar="DEST", help=places)
     quiet_option(parser)
+    elsewhere = "by a worker of the server that `prefect_api` names; --lane and time-outs are for it"
+    remote_options(parser).add_argument("--remote", action="store_true", help=elsewhere)
+    how = "build as a Prefect flow: a task per layer, shown by the server that PREFECT_API_URL names"
+    parser.add_argument(
+        "--flow", dest="build", action="store_const", const=_as_flow, default=_plainly, help=how
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Build and print where the image is."""
+    if options.remote:
+        return _run_remotely(options)
     from ..progress import shown
 
     with shown(quiet=options.quiet or options.json) as progress:
@@ -40,6 +51,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_remotely(options: argparse.Namespace) -> int:
+    """The same from a remote run."""
+    from ..built import summary
+    from ..progress import Lines, Silent
+    from ..runs.remote import result
+    from ..runs.submitting import submit
+    from ..wiring import open_workspace
+
+    workspace, progress = open_workspace(), Silent() if options.quiet or options.json else Lines()
+    build = result(submit(order(options), workspace, progress), workspace, progress)
+    print(json.dumps(build) if options.json else f"{summary(build)}\n{build['reference']}")
+    return 0
+
+
 def _built(options: argparse.Namespace, progress: Progress) -> Built:
     """By the file's bytes if they are known, else by what the file says."""
     from ..shortcut import recall_file, remember_file
@@ -48,12 +73,34 @@ def _built(options: argparse.Namespace, progress: Progress) -> Built:
     workspace, asked = open_workspace(), request(options)
     found = recall_file(options.file, options.image, asked, workspace, progress)
     if found:
-        built, warnings = found
-        tell(warnings, options)
-        return built
+        tell(found[1], options)
+        return found[0]
+    environment = load(options)
+    remember_file(environment, options.image, workspace)
+    built: Built = options.build(options, environment, asked, workspace, progress)
+    return built
+
+
+def _plainly(
+    options: argparse.Namespace, environment: Environment, asked: Request, at: Workspace, progress: Progress
+) -> Built:
     from ..ensure import ensure
 
-    environment = load(options)
-    built = ensure(environment, asked, workspace, progress)
-    remember_file(environment, options.image, workspace)
-    return built
+    return ensure(environment, asked, at, progress)
+
+
+def _as_flow(
+    options: argparse.Namespace, environment: Environment, asked: Request, at: Workspace, progress: Progress
+) -> Built:
+    """A hit is answered before Prefect is imported, which takes a second."""
+    from ..runs.environ import settle
+    from ..shortcut import recall_file
+
+    found = recall_file(options.file, options.image, asked, at, progress)
+    if found:
+        return found[0]
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"  # the progress tells all that it would
+    settle(at, os.environ)
+    from ..runs.flow import build_here
+
+    return build_here(environment, asked, at, progress)

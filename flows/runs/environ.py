@@ -5,12 +5,14 @@ To be in the environment before Prefect is imported, which reads it then. What t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...cache.files import store_errors
 from ...errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from ..wiring import Workspace
 
@@ -21,8 +23,8 @@ _DEFAULTS = {
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # retries wait 2, 4, 8, 16 s: long enough for a server to start again, short enough to be back soon after
     "PREFECT_CLIENT_MAX_RETRIES": "4",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # that a piece is done is a line of ours
     # a log that is followed is a log of now
     "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -38,6 +40,14 @@ def prefect_environ(workspace: Workspace) -> dict[str, str]:
     if workspace.settings.prefect_api:
         own["PREFECT_API_URL"] = workspace.settings.prefect_api
     return {name: value for name, value in (_DEFAULTS | own).items() if name not in workspace.environ}
+
+
+def settle(workspace: Workspace, environ: MutableMapping[str, str]) -> None:
+    """Put them into a process's environment, and make Prefect's home. Raises StoreError."""
+    environ.update(prefect_environ(workspace))
+    home = Path(environ["PREFECT_HOME"])
+    with store_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
 
 
 def api_url(environ: Mapping[str, str]) -> str:

@@ -1,0 +1,93 @@
+"""The watch over an attempt, from a thread beside it: time-outs, cancellation, a worker that shuts down.
+
+None of them waits for the build, which may be in a download or a solver: the process ends, and who started
+it ends what is left of its children (see `launch`).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ...errors import PrebakeError
+from . import states
+from .attempt import leave
+from .outcome import Outcome, force, set_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from .attempt import Attempt
+
+_PAUSE_SECONDS = 0.5
+_RUNNING = "RUNNING"
+
+
+@contextmanager
+def watched(attempt: Attempt) -> Iterator[None]:
+    """Watch until the context is left; on SIGTERM the run is given back to the queue."""
+    over, terminated = threading.Event(), threading.Event()
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        terminated.set()
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    threading.Thread(target=_watch, args=(attempt, over, terminated), name="watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _watch(attempt: Attempt, over: threading.Event, terminated: threading.Event) -> None:
+    while not over.wait(_PAUSE_SECONDS):
+        try:
+            if error := _late(attempt):
+                _end(attempt, Outcome(error=error, forced=states.TIMEOUT))
+            _follow(attempt, terminated)
+        except PrebakeError as error:
+            attempt.logger.warning("%s", error)  # a server that restarts; the build goes on
+
+
+def _late(attempt: Attempt) -> PrebakeError | None:
+    """Which limit is passed, if one is."""
+    terms = attempt.submission.terms
+    for title, seconds in attempt.pieces.running():
+        if seconds > terms.step_timeout:
+            facts = {"step": title, "allowed": f"{terms.step_timeout} s"}
+            hint = "give steps more time (--step-timeout), or see in the log what it waited for"
+            return PrebakeError(f"the step `{title}` took too long", facts=facts, hint=hint)
+    if attempt.seconds() > terms.timeout:
+        steps = ", ".join(title for title, _ in attempt.pieces.running()) or "none"
+        facts = {"steps at work": steps, "allowed": f"{terms.timeout} s"}
+        hint = "give the run more time (--timeout); what it built is kept"
+        return PrebakeError("the run took too long", facts=facts, hint=hint)
+    return None
+
+
+def _follow(attempt: Attempt, terminated: threading.Event) -> None:
+    """Do what others decided about the run."""
+    state = attempt.api.get(f"/flow_runs/{attempt.id}")
+    kind = state["state_type"] if state else ""
+    if kind == "CANCELLING":
+        _end(attempt, Outcome(forced=states.CANCELED))
+    elif kind != _RUNNING or attempt.lease.lost:
+        attempt.logger.warning("the run goes on without this process")
+        leave()
+    elif terminated.is_set() and attempt.ending.acquire(blocking=False):
+        attempt.logger.warning("the worker shuts down: the run goes back to its queue")
+        message = "its worker shut down"
+        set_state(attempt, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message})
+        leave()
+
+
+def _end(attempt: Attempt, outcome: Outcome) -> None:
+    """End the run, unless it ends by itself just now."""
+    if attempt.ending.acquire(blocking=False):
+        attempt.logger.error("%s", outcome.error or "canceled")
+        force(attempt, outcome)
+        leave()

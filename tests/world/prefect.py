@@ -1,0 +1,60 @@
+"""A Prefect server of its own on a loopback port, and workers of prebake's, each a process.
+
+with prefect(folder, free_port()) as api, worker(environ | {"PREBAKE_PREFECT_API": api}, folder) as process:
+    ...
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prebake.flows.runs.environ import settle
+from prebake.flows.runs.server import server
+from prebake.flows.wiring import open_workspace
+from world.services import _free_port
+
+_PREBAKE = str(Path(sys.executable).with_name("prebake"))
+_STOP_SECONDS = 60.0
+free_port = _free_port
+
+
+@contextmanager
+def prefect(folder: Path, port: int, **more: str) -> Iterator[str]:
+    """The server with its database below `folder`; yields the URL of its API."""
+    environ = plain_environ() | more
+    settle(open_workspace({"PREBAKE_STORE": str(folder)} | environ, folder), environ)
+    with server(port, environ) as url:
+        yield f"{url}/api"
+
+
+@contextmanager
+def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`prebake worker` in a process group of its own; what runs in it ends with the context."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [_PREBAKE, "worker", *options],
+            env=plain_environ() | environ,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def plain_environ() -> dict[str, str]:
+    """This process's, without settings of prebake and Prefect."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREBAKE_", "PREFECT_"))
+    }
