@@ -27,6 +27,10 @@ _COMMANDS = {
     "explain": "show what each key is made of",
     "verify": "recompute every digest of an image",
     "run": "run a command in the environment",
+    "runs": "have environments built elsewhere; list, show, follow and cancel that",
+    "wait": "block until an image can be pulled",
+    "worker": "take remote runs and build them",
+    "up": "start a Prefect server and a worker on this machine",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",
 }

@@ -69,15 +69,13 @@ class Settings:
     lease_expiry: int = 15
     """After how many seconds of silence its holder counts as dead; the same on machines that share leases."""
     prefect_api: str = ""
-    """URL of the Prefect API that runs are submitted to; none means PREFECT_API_URL, if that is set."""
+    """Prefect's API, for remote runs: `http://HOST:4200/api`; none means what PREFECT_API_URL says."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
     """Public keys whose traces are believed in the workspace; none means all that is there."""
     global_writers: tuple[str, ...] = ()
     """The same for the global tier."""
-    prefect_api: str = ""
-    """Prefect's API, for remote runs: `http://HOST:4200/api`; none means what PREFECT_API_URL says."""
     images: str = ""
     """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
 

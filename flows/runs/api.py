@@ -51,7 +51,7 @@ class Api:
         """What is at `path`; None if nothing is. Raises SettingsError, Unreachable."""
         return self._exchange("GET", path, None)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: object) -> Any:
         """The answer to `body`; None if nothing is at `path`. Raises SettingsError, Unreachable."""
         return self._exchange("POST", path, body)
 
@@ -66,7 +66,7 @@ class Api:
                 break
         return found
 
-    def _exchange(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+    def _exchange(self, method: str, path: str, body: object) -> Any:
         from urllib3.exceptions import HTTPError
 
         try:
@@ -77,11 +77,15 @@ class Api:
         if response.status >= 400 and response.status != 404:
             raise self._refusal(response)
         try:
-            return None if response.status == 404 else json.loads(response.data)
+            answer = json.loads(response.data)
         except ValueError:
-            facts = {"where": self._url, "found": response.headers.get("Content-Type", "something else")}
-            hint = "its address ends in /api, for instance http://127.0.0.1:4200/api"
-            raise SettingsError("this is not Prefect's API", facts=facts, hint=hint) from None
+            raise self._stranger(response) from None
+        return None if response.status == 404 else answer
+
+    def _stranger(self, response: BaseHTTPResponse) -> SettingsError:
+        facts = {"where": self._url, "found": response.headers.get("Content-Type", "something else")}
+        hint = "its address ends in /api, for instance http://127.0.0.1:4200/api"
+        return SettingsError("this is not Prefect's API", facts=facts, hint=hint)
 
     def _refusal(self, response: BaseHTTPResponse) -> PrebakeError:
         if response.status >= 500 or response.status == 429:
@@ -95,6 +99,11 @@ class Api:
         facts = {"where": self._url, "reason": reason}
         hint = "see that the server runs (`prebake up` starts one) and that its address is right"
         return Unreachable("Prefect's API did not answer", facts=facts, hint=hint)
+
+
+def is_named(workspace: Workspace) -> bool:
+    """Whether there is a server at all."""
+    return bool(workspace.settings.prefect_api or workspace.environ.get("PREFECT_API_URL"))
 
 
 def connect(workspace: Workspace, attempts: int = IMPATIENT) -> Api:

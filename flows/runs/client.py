@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError
 from .record import ARTIFACT, RunRecord
-from .states import FINAL, state_of
+from .states import FINAL, STATES, state_of
 from .submission import DEPLOYMENT, FLOW, LANES
 
 if TYPE_CHECKING:
@@ -96,13 +96,17 @@ class Run:
         }
 
 
-def create(api: Api, submission: Submission, number: int) -> Run:
-    """The `number`th run of a submission; two callers that create it get one. Raises SettingsError."""
-    deployment = api.get(f"/deployments/name/{FLOW}/{DEPLOYMENT}")
-    if deployment is None:
-        hint = "start a worker: `prebake worker`"
+def deployment(api: Api) -> str:
+    """The id of the flow that runs are runs of. Raises SettingsError if no worker ever declared it."""
+    found = api.get(f"/deployments/name/{FLOW}/{DEPLOYMENT}")
+    if found is None:
         facts = {"deployment": f"{FLOW}/{DEPLOYMENT}"}
-        raise SettingsError("the server knows no build flow", facts=facts, hint=hint)
+        raise SettingsError("the server knows no build flow", facts=facts, hint="start a `prebake worker`")
+    return str(found["id"])
+
+
+def create(api: Api, deployment: str, submission: Submission, number: int) -> Run:
+    """The `number`th run of a submission; two callers that create it get one."""
     body = {
         "name": submission.file,
         "parameters": {"submission": submission.to_json()},
@@ -111,7 +115,7 @@ def create(api: Api, submission: Submission, number: int) -> Run:
         "idempotency_key": f"{submission.key}-{number}",
         "state": {"type": "SCHEDULED"},
     }
-    return Run.of(api.post(f"/deployments/{deployment['id']}/create_flow_run", body))
+    return Run.of(api.post(f"/deployments/{deployment}/create_flow_run", body))
 
 
 def runs(api: Api, limit: int = _KEPT, *, state: str = "") -> list[Run]:
@@ -128,6 +132,15 @@ def runs_of(api: Api, key: object) -> list[Run]:
 def newest_to(api: Api, reference: object) -> Run | None:
     """The newest run that delivers to `reference`."""
     return max(_filter(api, TAG, _at(reference)), key=lambda run: run.created, default=None)
+
+
+def check_state(word: str) -> str:
+    """A state as it is written here; empty for any. Raises SettingsError."""
+    known = {state.lower(): state for state in STATES} | {"": ""}
+    if word.lower() not in known:
+        facts = {"found": word, "allowed": ", ".join(STATES)}
+        raise SettingsError("there is no such state", facts=facts, hint="leave --state out to see all")
+    return known[word.lower()]
 
 
 def find(api: Api, prefix: str) -> Run:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import PrebakeError, RegistryError, RunCanceled, RunUnfinished, from_json
 from .client import newest_to, queue_position, read, record_of
-from .states import CANCELED, FAILED, QUEUED, SUCCEEDED, TIMEOUT
+from .states import CANCELED, FAILED, QUEUED, SUCCEEDED
 
 if TYPE_CHECKING:
     from ...cache.digest import Digest
@@ -114,14 +114,15 @@ def _error(run: Run, record: RunRecord | None) -> PrebakeError:
         return RegistryError("the run's image is gone", facts=facts, hint="submit it again")
     if run.state == CANCELED:
         return RunCanceled("the run was canceled", facts=facts, hint="submit it again")
-    told = record.error if record else None
-    if run.state == FAILED and told:
-        error = from_json(told)
-        error.facts["run"] = run.id
-        return error
-    facts |= {"reason": told["error"] if told else run.message or "its worker left no word"}
-    sentence = "the run took too long" if run.state == TIMEOUT else f"the run ended in state {run.state}"
-    return RunUnfinished(sentence, facts=facts, hint=f"`prebake runs logs {run.id[:8]}` shows its log")
+    hint = f"`prebake runs logs {run.id[:8]}` shows its log"
+    if record and record.error:
+        error = from_json(record.error)
+        if run.state == FAILED:
+            error.facts["run"] = run.id
+            return error
+        return RunUnfinished(error.sentence, facts=error.facts | facts, hint=error.hint or hint)
+    facts |= {"state": run.state, "reason": run.message or "its worker left no word"}
+    return RunUnfinished("the run broke", facts=facts, hint=hint)
 
 
 def _too_late(reference: Reference, run: Run | None, seconds: float) -> RunUnfinished:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ...cache.digest import Json
-    from ...cache.tiered import Tiers
     from ...config.definition import BuildContext, Environment
     from ..progress import Progress
     from ..wiring import Workspace

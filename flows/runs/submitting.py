@@ -19,7 +19,7 @@ from ...errors import RegistryError, SettingsError, Unreachable
 from ..destination import Destination
 from ..shortcut import recall_file, remember_file
 from .api import connect
-from .client import create, record_of, runs_of
+from .client import create, deployment, record_of, runs_of
 from .packing import inputs_of, packed
 from .states import FAILED, SUCCEEDED
 from .submission import reference_of
@@ -39,7 +39,7 @@ NEGATIVE_SECONDS = 60
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Submitted:
-    """Where the image is or will be; the run that makes it, or what was built before. `note` is for people."""
+    """Where the image is or will be; the run that makes it, or what was found. `note` is for people."""
 
     reference: Reference
     run: Run | None = None
@@ -54,7 +54,7 @@ class Submitted:
 
 
 def submit(order: Order, workspace: Workspace, progress: Progress) -> Submitted:
-    """Have an environment built elsewhere. Raises PrebakeError before anything is sent, or after it all."""
+    """Have an environment built elsewhere. Raises PrebakeError."""
     inputs = inputs_of(order, workspace)
     key = key_of_inputs(inputs)
     reference = reference_of(key, order.request, workspace)
@@ -66,8 +66,9 @@ def submit(order: Order, workspace: Workspace, progress: Progress) -> Submitted:
     note = _standing(earlier[0], order, api, workspace) if earlier else ""
     if note:
         return Submitted(reference, earlier[0], note=note)
+    flow = deployment(api)
     submission = packed(order, inputs, workspace, progress)
-    return Submitted(reference, create(api, submission, _next(earlier)))
+    return Submitted(reference, create(api, flow, submission, _next(earlier)))
 
 
 def _recalled(order: Order, to: Reference, workspace: Workspace, progress: Progress) -> Built | None:
