@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Attempt:
     """What is asked and by which run, who is told, and which pieces run.
 
-    `queued` and `spent` are seconds: before the first attempt, and in earlier ones. Who ends the run holds
-    `ending` for good.
+    `queued` and `spent` are seconds: before the first attempt, and in earlier ones. The thread that ends the
+    run holds `ending` for good.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Attempt:
     spent: float
     pieces: Pieces = field(default_factory=Pieces)
     began: float = field(default_factory=time.monotonic)
-    ending: threading.Lock = field(default_factory=threading.Lock)
+    ending: threading.RLock = field(default_factory=threading.RLock)
 
     def seconds(self) -> float:
         """How long the run has run."""

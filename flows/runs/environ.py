@@ -24,7 +24,7 @@ _DEFAULTS = {
     # retries wait 2, 4, 8, 16 s: long enough for a server to start again, short enough to be back soon after
     "PREFECT_CLIENT_MAX_RETRIES": "4",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # that a piece is done is a line of ours
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "CRITICAL",  # what a piece did is told by us
     # a log that is followed is a log of now
     "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
     "PREFECT_WORKER_QUERY_SECONDS": "1",

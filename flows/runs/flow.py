@@ -20,6 +20,7 @@ from ...errors import PrebakeError
 from ..destination import Destination
 from ..ensure import ensure
 from ..wiring import Request, open_workspace
+from .api import connect
 from .artifacts import show
 from .attempt import Attempt, begin
 from .log import Logged
@@ -70,7 +71,7 @@ def build_environment(submission: dict[str, Any]) -> State[Any]:
     if asked.terms.lane != LANES[0]:
         os.nice(_GENTLE)
     workspace = asked.workspace_of(open_workspace())
-    with begin(asked, workspace) as attempt, watched(attempt):
+    with begin(asked, workspace) as attempt, watched(attempt, connect(workspace)):
         return finish(attempt, _outcome(attempt, workspace))
 
 

@@ -27,7 +27,7 @@ _WORKERS_OWN = ("PREFECT__CONTROL_PORT", "PREFECT__CONTROL_TOKEN")  # `watch` do
 def main() -> int:
     """Run the flow and clean up after it."""
     inherited = {name: value for name, value in os.environ.items() if name not in _WORKERS_OWN}
-    command = [sys.executable, "-m", "prefect.engine"]
+    command = [sys.executable, "-m", "prebake.flows.runs.process"]
     flow = subprocess.Popen(command, env=inherited | _PATIENT, start_new_session=True)
     asked_to_end = False
 

@@ -15,7 +15,10 @@ from .attempt import send_log
 from .record import ARTIFACT, Dependency, Image, RunRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..built import Built
+    from .api import Api
     from .attempt import Attempt
 
 _TYPES = {
@@ -65,12 +68,12 @@ def force(attempt: Attempt, outcome: Outcome) -> None:
     write_record(attempt, outcome)
     send_log()
     kind, name = _TYPES[outcome.state]
-    set_state(attempt, {"type": kind, "name": name, "message": outcome.message})
+    set_state(attempt.api, attempt.id, {"type": kind, "name": name, "message": outcome.message})
 
 
-def set_state(attempt: Attempt, state: dict[str, Any]) -> None:
-    """Put the run into `state`, whatever Prefect's rules say."""
-    attempt.api.post(f"/flow_runs/{attempt.id}/set_state", {"state": state, "force": True})
+def set_state(api: Api, run: str, state: Mapping[str, str]) -> None:
+    """Put a run into `state`, whatever Prefect's rules say."""
+    api.post(f"/flow_runs/{run}/set_state", {"state": dict(state), "force": True})
 
 
 def write_record(attempt: Attempt, outcome: Outcome) -> None:

@@ -6,12 +6,14 @@ process. Every worker looks for such runs; the lease also keeps them from puttin
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ...errors import PrebakeError
 from .attempt import lease_key
 from .client import TAG
+from .outcome import set_state
 
 if TYPE_CHECKING:
     import threading
@@ -25,6 +27,7 @@ _MESSAGE = "its process died"
 _AT_MOST = 3
 _STARTING_SECONDS = 30.0  # from Pending to a process that holds the lease, on a busy machine
 _KEPT = timedelta(days=30)
+_TIDY_SECONDS = 600.0
 _PAGE = 200
 _DELETED = 50  # what Prefect deletes at a time
 
@@ -33,11 +36,14 @@ def keep_watch(
     api: Api, leases: Leases, expiry: float, over: threading.Event, tell: Callable[[str], None]
 ) -> None:
     """Look every few seconds until `over`."""
+    tidied = -_TIDY_SECONDS
     while not over.wait(expiry / 3):
         try:
             for run in take_up(api, leases, expiry):
                 tell(f"run {run} lost its process and goes back to its queue")
-            forget(api)
+            if time.monotonic() - tidied > _TIDY_SECONDS:
+                forget(api, _KEPT)
+                tidied = time.monotonic()
         except PrebakeError as error:
             tell(str(error))
 
@@ -48,11 +54,11 @@ def take_up(api: Api, leases: Leases, expiry: float) -> list[str]:
     return [run["id"] for run in found if _silent(run, expiry) and _put_back(run, api, leases)]
 
 
-def forget(api: Api) -> None:
-    """Delete runs that ended more than 30 days ago; their logs go with them."""
-    before = (datetime.now(UTC) - _KEPT).isoformat()
-    sought = {"tags": {"all_": [TAG]}, "end_time": {"before_": before}}
-    api.post("/flow_runs/bulk_delete", {"flow_runs": sought, "limit": _DELETED})
+def forget(api: Api, kept: timedelta) -> None:
+    """Delete runs that ended longer ago than `kept`; their logs go with them."""
+    sought = {"tags": {"all_": [TAG]}, "end_time": {"before_": (datetime.now(UTC) - kept).isoformat()}}
+    while api.post("/flow_runs/count", {"flow_runs": sought}):
+        api.post("/flow_runs/bulk_delete", {"flow_runs": sought, "limit": _DELETED})
 
 
 def _filter(api: Api, more: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,8 +83,7 @@ def _put_back(run: dict[str, Any], api: Api, leases: Leases) -> bool:
         now = api.get(f"/flow_runs/{run['id']}")
         if now is None or now["state_id"] != run["state_id"]:
             return False
-        state = _next(run, api)
-        api.post(f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        set_state(api, run["id"], _next(run, api))
     return True
 
 

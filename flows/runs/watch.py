@@ -6,6 +6,7 @@ it ends what is left of its children (see `launch`).
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -20,22 +21,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from .api import Api
     from .attempt import Attempt
 
 _PAUSE_SECONDS = 0.5
 _RUNNING = "RUNNING"
+_SHUT_DOWN = "its worker shut down"
 
 
 @contextmanager
-def watched(attempt: Attempt) -> Iterator[None]:
-    """Watch until the context is left; on SIGTERM the run is given back to the queue."""
+def watched(attempt: Attempt, api: Api) -> Iterator[None]:
+    """Watch until the context is left; when the worker shuts down, the run goes back to its queue.
+
+    `api` is one that gives up soon, as the watch looks again anyway.
+    """
     over, terminated = threading.Event(), threading.Event()
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
         terminated.set()
 
     before = signal.signal(signal.SIGTERM, terminate)
-    threading.Thread(target=_watch, args=(attempt, over, terminated), name="watch", daemon=True).start()
+    beside = threading.Thread(target=_watch, args=(attempt, api, over, terminated), name="watch", daemon=True)
+    beside.start()
     try:
         yield
     finally:
@@ -43,17 +50,23 @@ def watched(attempt: Attempt) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _watch(attempt: Attempt, over: threading.Event, terminated: threading.Event) -> None:
+def _watch(attempt: Attempt, api: Api, over: threading.Event, terminated: threading.Event) -> None:
+    parent = os.getppid()
     while not over.wait(_PAUSE_SECONDS):
+        orphaned = terminated.is_set() or os.getppid() != parent  # Prefect kills what it terminates
         try:
-            if error := _late(attempt):
+            if error := late(attempt):
                 _end(attempt, Outcome(error=error, forced=states.TIMEOUT))
-            _follow(attempt, terminated)
+            _follow(attempt, api)
+            if orphaned:
+                _give_back(attempt, api)
         except PrebakeError as error:
             attempt.logger.warning("%s", error)  # a server that restarts; the build goes on
+            if orphaned:
+                leave()
 
 
-def _late(attempt: Attempt) -> PrebakeError | None:
+def late(attempt: Attempt) -> PrebakeError | None:
     """Which limit is passed, if one is."""
     terms = attempt.submission.terms
     for title, seconds in attempt.pieces.running():
@@ -69,25 +82,27 @@ def _late(attempt: Attempt) -> PrebakeError | None:
     return None
 
 
-def _follow(attempt: Attempt, terminated: threading.Event) -> None:
+def _follow(attempt: Attempt, api: Api) -> None:
     """Do what others decided about the run."""
-    state = attempt.api.get(f"/flow_runs/{attempt.id}")
-    kind = state["state_type"] if state else ""
+    run = api.get(f"/flow_runs/{attempt.id}")
+    kind = run["state_type"] if run else ""
     if kind == "CANCELLING":
         _end(attempt, Outcome(forced=states.CANCELED))
-    elif kind != _RUNNING or attempt.lease.lost:
+    elif (kind != _RUNNING or attempt.lease.lost) and attempt.ending.acquire(blocking=False):
         attempt.logger.warning("the run goes on without this process")
         leave()
-    elif terminated.is_set() and attempt.ending.acquire(blocking=False):
+
+
+def _give_back(attempt: Attempt, api: Api) -> None:
+    if attempt.ending.acquire(blocking=False):
         attempt.logger.warning("the worker shuts down: the run goes back to its queue")
-        message = "its worker shut down"
-        set_state(attempt, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message})
+        set_state(api, attempt.id, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": _SHUT_DOWN})
         leave()
 
 
 def _end(attempt: Attempt, outcome: Outcome) -> None:
     """End the run, unless it ends by itself just now."""
     if attempt.ending.acquire(blocking=False):
-        attempt.logger.error("%s", outcome.error or "canceled")
+        attempt.logger.warning("%s", outcome.error or "canceled")
         force(attempt, outcome)
         leave()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,10 +16,10 @@ from pathlib import Path
 from prebake.flows.runs.environ import settle
 from prebake.flows.runs.server import server
 from prebake.flows.wiring import open_workspace
-from world.services import _free_port
+from world.services import ServiceDied, _free_port
 
 _PREBAKE = str(Path(sys.executable).with_name("prebake"))
-_STOP_SECONDS = 60.0
+_START_SECONDS = _STOP_SECONDS = 60.0
 free_port = _free_port
 
 
@@ -33,7 +34,7 @@ def prefect(folder: Path, port: int, **more: str) -> Iterator[str]:
 
 @contextmanager
 def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`prebake worker` in a process group of its own; what runs in it ends with the context."""
+    """`prebake worker` in a process group of its own, at work; what runs in it ends with the context."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             [_PREBAKE, "worker", *options],
@@ -43,6 +44,7 @@ def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[sub
             start_new_session=True,
         )
     try:
+        _wait_until_at_work(process, log)
         yield process
     finally:
         process.terminate()
@@ -51,6 +53,14 @@ def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[sub
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _wait_until_at_work(process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while " started!" not in log.read_text():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServiceDied(f"the worker did not start\n{log.read_text()[-1500:]}")
+        time.sleep(0.05)
 
 
 def plain_environ() -> dict[str, str]:
