@@ -24,15 +24,12 @@ def line(run: Run) -> str:
 def described(api: Api, run: Run) -> dict[str, Any]:
     """Everything that is known of a run, as `runs show --json` prints it."""
     record = record_of(api, run)
-    found = run.to_json() | {"runs_before": queue_position(api, run) if run.state == QUEUED else None}
-    found |= {"steps": _steps(api, run)}
+    before = queue_position(api, run) if run.state == QUEUED else None
+    found = run.to_json() | {"runs_before": before, "steps": _steps(api, run)}
     if record is None:
         return found
     kept = record.to_json()
-    own = {name: kept[name] for name in ("images", "dependencies", "build", "error", "analysis")}
-    steps = kept["seconds"].get("steps") or {}
-    finished = [{"step": title, "state": "ended", "seconds": spent} for title, spent in steps.items()]
-    return found | own | ({"steps": finished} if finished else {})
+    return found | {name: kept[name] for name in ("images", "dependencies", "build", "error", "analysis")}
 
 
 def page(described: Mapping[str, Any]) -> str:
@@ -41,33 +38,40 @@ def page(described: Mapping[str, Any]) -> str:
 
 
 def _steps(api: Api, run: Run) -> list[dict[str, Any]]:
-    """The steps of a run that goes on: what each is called, its state, its seconds."""
+    """The steps of a run as far as it came: what each is called, its state, its seconds."""
     body = {"flow_runs": {"id": {"any_": [run.id]}}, "sort": "EXPECTED_START_TIME_ASC"}
     tasks = api.pages("/task_runs/filter", body, 1000)
     return [
-        {"step": task["name"], "state": task["state_name"], "seconds": round(task["total_run_time"], 1)}
+        {"step": task["name"], "state": task["state_name"], "seconds": round(task["total_run_time"], 3)}
         for task in tasks
     ]
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
-    facts = ("run", "state", "file", "reference", "lane", "key", "queued", "started", "finished")
-    for name in facts:
-        yield f"{name:<11}{told[name] or '-'}"
-    before = f", {told['runs_before']} before it" if told["runs_before"] is not None else ""
-    yield f"{'in queue':<11}{told['queue_seconds']} s{before}"
-    yield f"{'running':<11}{told['run_seconds']} s"
+    for name in ("run", "state", "file", "reference", "lane", "key"):
+        yield _row(name, told[name])
+    for name in ("queued", "started", "finished"):
+        yield _row(name, (told[name] or "-")[:19].replace("T", " "))
+    before = f", {told['runs_before']} runs before it" if told["runs_before"] is not None else ""
+    yield _row("in queue", f"{told['queue_seconds']} s{before}")
+    yield _row("running", f"{told['run_seconds']} s")
     for step in told["steps"]:
-        yield f"{'step':<11}{step['seconds']:7.1f} s  {step['state']:<9}  {step['step']}"
+        yield _row("step", f"{step['seconds']:7.2f} s  {step['state']:<9}  {step['step']}")
     for image in told.get("images", ()):
-        yield f"{'image':<11}{_image(image)}"
+        yield _row("image", _image(image))
     for each in told.get("dependencies", ()):
-        yield f"{'base':<11}{_image(each['runtime-dependency'])}"
+        yield _row("base", _image(each["runtime-dependency"]))
     if analysis := told.get("analysis"):
-        yield f"{'cause':<11}{analysis['cause']}: {analysis['evidence']}"
-        yield f"{'advice':<11}{analysis['hint']}"
+        yield _row("cause", analysis["cause"])
+        yield _row("evidence", analysis["evidence"])
     if error := told.get("error"):
         yield str(from_json(error))
+    elif analysis:
+        yield f"hint: {analysis['hint']}"
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:<11}{text}"
 
 
 def _image(image: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import PrebakeError, RegistryError, RunCanceled, RunUnfinished, from_json
 from .client import newest_to, queue_position, read, record_of
@@ -25,12 +25,13 @@ _LATE = timedelta(seconds=10)  # processes of a run write its log side by side, 
 _LAST_WORDS = 15.0  # seconds that the record and the last lines may come after the end
 _INFO = 20
 _MOST_LINES = 1_000_000
+_ECHOES = ("Beginning flow run ", "Finished in state ")
+_ECHOED_ERROR = "prefect.exceptions.FailedRun: "
 
 
 def log(api: Api, run: Run, say: Say) -> None:
     """Say what a run logged up to now."""
-    for line in _unseen(api, run, {}):
-        say(line)
+    _say_all(_unseen(api, run, {}), say)
 
 
 def follow(api: Api, run: Run, say: Say) -> Run:
@@ -39,16 +40,16 @@ def follow(api: Api, run: Run, say: Say) -> Run:
     told = ""
     while True:
         run = read(api, run)  # before its log, which is then whole when the run is final
-        for line in _unseen(api, run, seen):
-            say(line)
-        now = _state(api, run)
+        _say_all(_unseen(api, run, seen), say)
+        if run.is_final:
+            break
+        now = _where(api, run)
         if now != told:
             say(now)
             told = now
-        if run.is_final:
-            break
         time.sleep(_POLL)
     _last_words(api, run, seen, say)
+    say(f"{run.state} after {run.run_seconds:.1f} s, and {run.queue_seconds:.1f} s in the queue")
     return run
 
 
@@ -78,7 +79,7 @@ def wait(reference: Reference, workspace: Workspace, api: Api | None, seconds: f
         time.sleep(2 * _POLL)
 
 
-def _state(api: Api, run: Run) -> str:
+def _where(api: Api, run: Run) -> str:
     if run.state != QUEUED:
         return run.state
     before = queue_position(api, run)
@@ -87,13 +88,23 @@ def _state(api: Api, run: Run) -> str:
 
 def _unseen(api: Api, run: Run, seen: dict[str, datetime]) -> list[str]:
     """Lines that are not among `seen`, which they are then."""
-    logs: dict[str, Any] = {"flow_run_id": {"any_": [run.id]}, "level": {"ge_": _INFO}}
-    if seen:
-        logs["timestamp"] = {"after_": (max(seen.values()) - _LATE).isoformat()}
-    found = api.pages("/logs/filter", {"logs": logs, "sort": "TIMESTAMP_ASC"}, _MOST_LINES)
+    # what is logged about tasks repeats what the flow says of its steps
+    logs = {"flow_run_id": {"any_": [run.id]}, "level": {"ge_": _INFO}, "task_run_id": {"is_null_": True}}
+    since = {"timestamp": {"after_": (max(seen.values()) - _LATE).isoformat()}} if seen else {}
+    found = api.pages("/logs/filter", {"logs": logs | since, "sort": "TIMESTAMP_ASC"}, _MOST_LINES)
     fresh = [line for line in found if line["id"] not in seen]
     seen |= {line["id"]: datetime.fromisoformat(line["timestamp"]) for line in fresh}
-    return [line["message"] for line in fresh]
+    return [line["message"] for line in fresh if not _is_echo(line["message"])]
+
+
+def _is_echo(message: str) -> bool:
+    """Whether Prefect says in its words what the run's state and error tell."""
+    return message.startswith(_ECHOES) or _ECHOED_ERROR in message
+
+
+def _say_all(lines: list[str], say: Say) -> None:
+    for line in lines:
+        say(line)
 
 
 def _last_words(api: Api, run: Run, seen: dict[str, datetime], say: Say) -> None:
@@ -103,8 +114,7 @@ def _last_words(api: Api, run: Run, seen: dict[str, datetime], say: Say) -> None
         time.sleep(_POLL)
         lines = _unseen(api, run, seen)
         quiet = 0 if lines else quiet + 1
-        for line in lines:
-            say(line)
+        _say_all(lines, say)
 
 
 def _error(run: Run, record: RunRecord | None) -> PrebakeError:

@@ -17,6 +17,7 @@ from ...cache.store import Trace
 from ...config.pip_line import is_local
 from ...errors import DefinitionError
 from ..guard import channels_asked, guarded
+from ..progress import megabytes
 from .submission import Submission, deciding_settings, reference_of, submission_inputs
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def _pack(order: Order, inputs: Mapping[str, Json], workspace: Workspace, progre
     root = _root(environment)
     files = _files(environment, root)
     _refuse_credentials(files, order, workspace)
-    progress.step(f"packing {sum(file.kind != 'folder' for file in files)} files")
     digest, size = store.local.create(lambda writer: write_pack(files, cast("IO[bytes]", writer)))
+    progress.step(f"sending {environment.source.name} and what it reads, {megabytes(size)}")
     outputs: dict[str, Json] = {"file": _below(root, environment.source), "image": order.image}
     return Trace(key_of_inputs(inputs), inputs, outputs, (Descriptor(PACK, digest, size),))
 

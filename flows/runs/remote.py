@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..progress import Progress
     from ..wiring import Workspace
+    from .api import Api
     from .client import Run
     from .submitting import Submitted
 
@@ -29,18 +30,16 @@ def result(submitted: Submitted, workspace: Workspace, progress: Progress) -> Ma
     assert submitted.run
     api, run = connect(workspace, PATIENT), submitted.run
     progress.step(f"run {run.id}")
-    try:
-        run = follow(api, run, progress.step)
-    except KeyboardInterrupt:
-        print(_goes_on(run), file=sys.stderr)
-        raise
-    build = ended(api, run).build
+    build = ended(api, run if run.is_final else _followed(api, run, progress)).build
     assert build
     return build
 
 
-def _goes_on(run: Run) -> str:
-    short = run.id[:8]
-    return (
-        f"the run goes on; `prebake runs logs {short} -f` follows it, `prebake runs cancel {short}` ends it"
-    )
+def _followed(api: Api, run: Run, progress: Progress) -> Run:
+    try:
+        return follow(api, run, progress.step)
+    except KeyboardInterrupt:
+        short = run.id[:8]
+        ways = f"`prebake runs logs {short} -f` follows it, `prebake runs cancel {short}` ends it"
+        print(f"the run goes on: {ways}", file=sys.stderr)
+        raise

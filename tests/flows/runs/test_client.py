@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -29,7 +28,7 @@ from prebake.flows.runs.submitting import Submitted
 from remote import Desk, deploy, failed, lines, put, succeeded
 from tiny import build
 from world.faults import Fault, proxy
-from world.prefect import free_port, prefect
+from world.prefect import free_port, plain_environ, prefect
 
 SOLVE = failed(SolveError("no package satisfies `x`", facts={"channels": "conda-forge"}, hint="relax it"))
 DOWN = failed(Unreachable("registry R did not answer"))
@@ -88,7 +87,9 @@ def test_processes_that_submit_at_the_same_instant_get_one_run(desk: Desk) -> No
     command = [PREBAKE, "runs", "submit", str(file), "--json"]
     stores = [{"PREBAKE_STORE": str(desk.folder / f"store-{number}")} for number in range(3)]
     started = [
-        subprocess.Popen(command, env=os.environ | desk.environ | store, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, env=plain_environ() | desk.environ | store, stdout=subprocess.PIPE, text=True
+        )
         for store in stores
     ]
     told = [json.loads(process.communicate()[0]) for process in started]
@@ -386,6 +387,16 @@ def test_a_server_that_restarts_is_survived(desk: Desk) -> None:
             runs(Api(f"http://{front.host}/api"), 1)
 
 
+def test_a_server_without_workers_is_told(desk: Desk) -> None:
+    with proxy(desk.api.removeprefix("http://").removesuffix("/api")) as front:
+        unknown = Fault(lambda seen: "/deployments/name/" in seen.path, status=404, body=b"{}")
+        front.faults.append(unknown)
+        behind = replace(desk, api=f"http://{front.host}/api")
+        with pytest.raises(SettingsError, match="knows no build flow"):
+            behind.submit(desk.file("ai"))
+        assert not list((desk.folder / "store/traces").rglob("*.json"))
+
+
 def test_another_server_is_not_taken_for_prefect(desk: Desk) -> None:
     with pytest.raises(SettingsError, match="not Prefect's API"):
         runs(Api(f"{desk.world.static}/"), 1)
@@ -403,7 +414,7 @@ def test_prefect_is_not_imported(desk: Desk) -> None:
     for command in commands:
         asked = [sys.executable, "-X", "importtime", PREBAKE, *command]
         done = subprocess.run(
-            asked, env=os.environ | desk.environ, capture_output=True, text=True, check=False
+            asked, env=plain_environ() | desk.environ, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-2000:]
         imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
