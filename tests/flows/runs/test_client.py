@@ -336,8 +336,9 @@ def test_follow_says_each_line_once_also_the_late_ones(desk: Desk, api: Api) -> 
     lines(api, run, ("2026-01-01T10:00:04Z", "after the end"))
     follower.join(60)
     assert not follower.is_alive()
-    said = [line for line in heard if not line.startswith("Queued")]
-    assert sorted(said) == ["Failed", "Running", "after the end", "one, sent later", "three", "two"]
+    assert heard[-1].startswith("Failed after ")
+    said = [line for line in heard[:-1] if not line.startswith("Queued")]
+    assert sorted(said) == ["Running", "after the end", "one, sent later", "three", "two"]
     assert said.index("two") < said.index("three") < said.index("after the end")
 
 
@@ -388,13 +389,14 @@ def test_a_server_that_restarts_is_survived(desk: Desk) -> None:
 
 
 def test_a_server_without_workers_is_told(desk: Desk) -> None:
+    heard = Heard()
     with proxy(desk.api.removeprefix("http://").removesuffix("/api")) as front:
         unknown = Fault(lambda seen: "/deployments/name/" in seen.path, status=404, body=b"{}")
         front.faults.append(unknown)
         behind = replace(desk, api=f"http://{front.host}/api")
         with pytest.raises(SettingsError, match="knows no build flow"):
-            behind.submit(desk.file("ai"))
-        assert not list((desk.folder / "store/traces").rglob("*.json"))
+            behind.submit(desk.file("ai"), progress=heard)
+    assert not heard.messages, "nothing was sent"
 
 
 def test_another_server_is_not_taken_for_prefect(desk: Desk) -> None:
