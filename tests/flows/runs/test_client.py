@@ -26,7 +26,7 @@ from prebake.flows.runs.following import ended, follow, wait
 from prebake.flows.runs.submission import Submission
 from prebake.flows.runs.submitting import Submitted
 from remote import Desk, deploy, failed, lines, put, succeeded
-from tiny import build
+from tiny import Heard, build
 from world.faults import Fault, proxy
 from world.prefect import free_port, plain_environ, prefect
 
