@@ -27,10 +27,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     places = "HOST/REPO:TAG, oci:FOLDER[:TAG] or docker:NAME; default: the local store"
     plan_options(parser).add_argument("--to", metavar="DEST", help=places)
     quiet_option(parser)
+    where = remote_options(parser).add_mutually_exclusive_group()
     elsewhere = "by a worker of the server that `prefect_api` names; --lane and time-outs are for it"
-    remote_options(parser).add_argument("--remote", action="store_true", help=elsewhere)
+    where.add_argument("--remote", action="store_true", help=elsewhere)
     how = "build as a Prefect flow: a task per layer, shown by the server that PREFECT_API_URL names"
-    parser.add_argument(
+    where.add_argument(
         "--flow", dest="build", action="store_const", const=_as_flow, default=_plainly, help=how
     )
 

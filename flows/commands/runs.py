@@ -77,14 +77,14 @@ def _told(submitted: Submitted) -> str:
 
 def _list(options: argparse.Namespace) -> int:
     from ..runs.client import check_state, runs
-    from ..runs.describe import line
+    from ..runs.describe import HEADER, line
 
     state = check_state(options.state)
     found = runs(_api(), max(options.limit, 1), state=state)
     if options.json:
         print(json.dumps({"runs": [each.to_json() for each in found]}))
-    for each in () if options.json else found:
-        print(line(each))
+    else:
+        print("\n".join([HEADER, *map(line, found)]))
     return 0
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TAG = "prebake"
 _NEWEST_FIRST = "EXPECTED_START_TIME_DESC"
 _KEPT = 100_000  # runs; more than a server keeps
+_ID_LENGTH = 36  # of a UUID
 
 
 @dataclass(frozen=True)
@@ -145,19 +146,21 @@ def check_state(word: str) -> str:
 
 def find(api: Api, prefix: str) -> Run:
     """The run whose id starts with `prefix`. Raises SettingsError if there is none or more than one."""
+    if len(prefix) == _ID_LENGTH:
+        return _read(api, prefix)
     found = [run for run in runs(api) if run.id.startswith(prefix.lower())] if prefix else []
-    if len(found) == 1:
-        return found[0]
     if not found:
-        hint = "`prebake runs list` shows those there are; they are kept for 30 days"
-        raise SettingsError(f"there is no run `{prefix}`", hint=hint)
-    facts = {"found": "\n".join(run.id for run in found[:5])}
-    raise SettingsError(f"`{prefix}` is the start of {len(found)} runs", facts=facts, hint="write more of it")
+        raise _unknown(prefix)
+    if len(found) > 1:
+        facts = {"found": "\n".join(run.id for run in found[:5])}
+        hint = "write more of it"
+        raise SettingsError(f"`{prefix}` is the start of {len(found)} runs", facts=facts, hint=hint)
+    return found[0]
 
 
 def read(api: Api, run: Run) -> Run:
     """The run as it is now."""
-    return Run.of(api.get(f"/flow_runs/{run.id}"))
+    return _read(api, run.id)
 
 
 def record_of(api: Api, run: Run) -> RunRecord | None:
@@ -169,8 +172,9 @@ def record_of(api: Api, run: Run) -> RunRecord | None:
 
 def queue_position(api: Api, run: Run) -> int:
     """How many queued runs are served before this one: those of earlier lanes, and older ones of its own."""
-    waiting = _filter(api, TAG, state={"type": {"any_": ["SCHEDULED"]}})
-    return sum(_turn(each) < _turn(run) for each in waiting)
+    lane = LANES.index(run.lane)
+    older = {"expected_start_time": {"before_": run.created.isoformat()}, "id": {"not_any_": [run.id]}}
+    return _queued(api, LANES[:lane]) + _queued(api, LANES[lane : lane + 1], **older)
 
 
 def cancel(api: Api, run: Run, patience: float = 10) -> Run:
@@ -186,14 +190,32 @@ def cancel(api: Api, run: Run, patience: float = 10) -> Run:
     return run
 
 
+def _read(api: Api, run: str) -> Run:
+    data = api.get(f"/flow_runs/{run}")
+    if data is None:
+        raise _unknown(run)
+    return Run.of(data)
+
+
+def _unknown(run: str) -> SettingsError:
+    hint = "`prebake runs list` shows those there are; they are kept for 30 days"
+    return SettingsError(f"there is no run `{run}`", hint=hint)
+
+
 def _filter(api: Api, *tags: str, limit: int = _KEPT, **more: Any) -> list[Run]:
     sought = {"tags": {"all_": list(tags)}, **more}
     found = api.pages("/flow_runs/filter", {"flow_runs": sought, "sort": _NEWEST_FIRST}, limit)
     return [Run.of(data) for data in found]
 
 
-def _turn(run: Run) -> tuple[int, datetime]:
-    return (LANES.index(run.lane) if run.lane in LANES else len(LANES), run.created)
+def _queued(api: Api, lanes: tuple[str, ...], **more: Any) -> int:
+    sought = {
+        "tags": {"all_": [TAG]},
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "work_queue_name": {"any_": list(lanes)},
+        **more,
+    }
+    return int(api.post("/flow_runs/count", {"flow_runs": sought})) if lanes else 0
 
 
 def _of(key: object) -> str:

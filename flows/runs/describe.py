@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from .client import Run
 
 
+HEADER = (
+    f"{'run':<8}  {'state':<9}  {'submitted (UTC)':<19}  {'in queue':>9}  {'running':>9}  file, reference"
+)
+
+
 def line(run: Run) -> str:
-    """A run in one line: id, state, seconds queued and run, file, reference."""
-    times = f"{run.queue_seconds:7.1f} s{run.run_seconds:9.1f} s"
-    return f"{run.id[:8]}  {run.state:<9}  {run.created:%Y-%m-%d %H:%M:%S}{times}  {run.file}  {run.to}"
+    """A run in one line below HEADER."""
+    times = f"{run.queue_seconds:7.1f} s  {run.run_seconds:7.1f} s"
+    return f"{run.id[:8]}  {run.state:<9}  {run.created:%Y-%m-%d %H:%M:%S}  {times}  {run.file}, {run.to}"
 
 
 def described(api: Api, run: Run) -> dict[str, Any]:

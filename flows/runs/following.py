@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _POLL = 0.5
+_LONGEST_POLL = 3.0
 _LATE = timedelta(seconds=10)  # processes of a run write its log side by side, in batches
 _LAST_WORDS = 15.0  # seconds that the record and the last lines may come after the end
 _INFO = 20
@@ -37,17 +38,20 @@ def log(api: Api, run: Run, say: Say) -> None:
 def follow(api: Api, run: Run, say: Say) -> Run:
     """Say what a run logs as it comes, and where it waits, until it ends; the run as it ended then."""
     seen: dict[str, datetime] = {}
-    told = ""
+    told, pause = "", _POLL
     while True:
         run = read(api, run)  # before its log, which is then whole when the run is final
-        _say_all(_unseen(api, run, seen), say)
+        lines = _unseen(api, run, seen)
+        _say_all(lines, say)
         if run.is_final:
             break
         now = _where(api, run)
         if now != told:
             say(now)
-            told = now
-        time.sleep(_POLL)
+        # many may follow one server: where nothing happens it is asked less often
+        pause = _POLL if lines or now != told else min(1.2 * pause, _LONGEST_POLL)
+        told = now
+        time.sleep(pause)
     _last_words(api, run, seen, say)
     say(f"{run.state} after {run.run_seconds:.1f} s, and {run.queue_seconds:.1f} s in the queue")
     return run

@@ -14,6 +14,7 @@ from ...cache.digest import Json, Key, key_inputs
 from ...cache.oci import Descriptor
 from ...cache.reference import Reference
 from ...config.canonical import definition_inputs
+from ...config.pip_line import normal_name
 from ...errors import SettingsError
 from ..wiring import Workspace, tier_reference
 
@@ -113,8 +114,9 @@ class Submission:
         )
 
     def workspace_of(self, worker: Workspace) -> Workspace:
-        """The worker's own, but for the caller's settings that decide bytes."""
-        return Workspace(replace(worker.settings, **self.settings), worker.environ)
+        """The worker's own, but for the caller's settings that decide bytes; others are not his to set."""
+        given = {name: value for name, value in self.settings.items() if name in _DECIDING}
+        return Workspace(replace(worker.settings, **given), worker.environ)
 
 
 def deciding_settings(workspace: Workspace) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def submission_inputs(order: Order, context: Json, workspace: Workspace) -> Mapp
         "definition": definition_inputs(order.environment.definition),
         "context": context,
         "policy": request.policy or workspace.settings.policy,
-        "allow_sdist": sorted(request.allow_sdist),
+        "allow_sdist": sorted(map(normal_name, request.allow_sdist)),
         "settings": deciding_settings(workspace),
         "to": given,
     }

@@ -1,8 +1,8 @@
 """Submit: the image at once if it is there, else the run that builds it, which is the same for all who ask.
 
-What decides is the newest run of the submission. One that goes on is joined; one that succeeded serves while
-its image is there and its base was not patched; a user's error is not tried again at once. Two callers
-at the same instant create the same run, as the server takes a run's number for one only.
+What decides is the newest run of the submission. One that goes on is joined, unless it still waits in a
+later lane; one that succeeded serves while its image is there and its base was not patched; a user's error is
+not tried again at once. Two callers at the same instant create the same run: the server takes a number once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ..shortcut import recall_file, remember_file
 from .api import connect
 from .client import create, deployment, record_of, runs_of
 from .packing import inputs_of, packed
-from .states import FAILED, SUCCEEDED
-from .submission import reference_of
+from .states import FAILED, QUEUED, SUCCEEDED
+from .submission import LANES, reference_of
 
 if TYPE_CHECKING:
     from ..built import Built
@@ -93,7 +93,8 @@ def _next(earlier: list[Run]) -> int:
 def _standing(run: Run, order: Order, api: Api, workspace: Workspace) -> str:
     """Why this run answers the submission, in words for people; empty if it takes a new one."""
     if not run.is_final:
-        return "" if run.canceling else "it was submitted before: this is its run"
+        late = run.state == QUEUED and LANES.index(run.lane) > LANES.index(order.terms.lane)
+        return "" if run.canceling or late else "it was submitted before: this is its run"
     age = (datetime.now(UTC) - (run.ended or run.created)).total_seconds()
     if run.state == FAILED and age < NEGATIVE_SECONDS and _is_final_word(run, api):
         return f"it failed {age:.0f} s ago; it is tried again {NEGATIVE_SECONDS} s after that"

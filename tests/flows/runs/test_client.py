@@ -237,6 +237,18 @@ def test_a_run_that_goes_on_is_joined(desk: Desk, api: Api, state: str) -> None:
     assert run_of(desk.submit(desk.file("ab"))).id == first.id
 
 
+def test_a_run_that_waits_in_a_later_lane_does_not_hold_a_caller_up(desk: Desk, api: Api) -> None:
+    bulk = run_of(desk.submit(desk.file("ab"), lane="warming"))
+    urgent = run_of(desk.submit(desk.file("ab")))
+    assert urgent.id != bulk.id
+    assert run_of(desk.submit(desk.file("ab"), lane="curated")).id == urgent.id
+    put(api, bulk, "Running")
+    put(api, urgent, "Canceled")
+    third = run_of(desk.submit(desk.file("ab"), lane="warming"))
+    put(api, third, "Running")
+    assert run_of(desk.submit(desk.file("ab"))).id == third.id
+
+
 @pytest.mark.parametrize("state", ["Canceled", "Error", "Timeout", "Failed", "Succeeded"])
 def test_a_run_that_gave_nothing_is_followed_by_another(desk: Desk, api: Api, state: str) -> None:
     """Also one that failed for a reason that may pass, and one whose image is gone."""
