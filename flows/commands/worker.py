@@ -29,11 +29,13 @@ def slots_option(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take runs until told to stop."""
-    from ..runs.environ import api_url, settle
+    from ..runs.api import address
+    from ..runs.environ import settle
     from ..wiring import open_workspace
 
-    settle(open_workspace(), os.environ)
-    os.environ["PREFECT_API_URL"] = api_url(os.environ)
+    workspace = open_workspace()
+    settle(workspace, os.environ)
+    os.environ["PREFECT_API_URL"] = address(workspace)
     serve(options, options.name)
     return 0
 

@@ -10,6 +10,7 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+from ...config.places import concealed
 from ...errors import PrebakeError, SettingsError, Unreachable
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ class Api:
         return None if response.status == 404 else answer
 
     def _stranger(self, response: BaseHTTPResponse) -> SettingsError:
-        facts = {"where": self._url, "found": response.headers.get("Content-Type", "something else")}
+        facts = {
+            "where": concealed(self._url),
+            "found": response.headers.get("Content-Type", "something else"),
+        }
         hint = "its address ends in /api, for instance http://127.0.0.1:4200/api"
         return SettingsError("this is not Prefect's API", facts=facts, hint=hint)
 
@@ -91,14 +95,24 @@ class Api:
         if response.status >= 500 or response.status == 429:
             return self._unreachable(f"status {response.status}")
         told = response.data.decode(errors="replace")[:300]
-        facts = {"where": self._url, "status": response.status, "answer": told}
+        facts = {"where": concealed(self._url), "status": response.status, "answer": told}
         hint = "set PREFECT_API_AUTH_STRING to USER:PASSWORD" if response.status in (401, 403) else ""
         return SettingsError("Prefect's API refused a request", facts=facts, hint=hint)
 
     def _unreachable(self, reason: object) -> Unreachable:
-        facts = {"where": self._url, "reason": reason}
+        facts = {"where": concealed(self._url), "reason": reason}
         hint = "see that the server runs (`prebake up` starts one) and that its address is right"
         return Unreachable("Prefect's API did not answer", facts=facts, hint=hint)
+
+
+def address(workspace: Workspace) -> str:
+    """Where the API that settings or Prefect's own variable name is. Raises SettingsError."""
+    url = workspace.settings.prefect_api or workspace.environ.get("PREFECT_API_URL", "")
+    if not url.startswith(("http://", "https://")):
+        facts = {"prefect_api": url or "none", "allowed": "http://HOST:4200/api"}
+        hint = "start a server with `prebake up`, or set PREBAKE_PREFECT_API to the address of one"
+        raise SettingsError("there is no server for remote runs", facts=facts, hint=hint)
+    return url
 
 
 def is_named(workspace: Workspace) -> bool:
@@ -107,11 +121,5 @@ def is_named(workspace: Workspace) -> bool:
 
 
 def connect(workspace: Workspace, attempts: int = IMPATIENT) -> Api:
-    """The API that settings or Prefect's own variable name. Raises SettingsError."""
-    environ = workspace.environ
-    url = workspace.settings.prefect_api or environ.get("PREFECT_API_URL", "")
-    if not url.startswith(("http://", "https://")):
-        facts = {"prefect_api": url or "none", "allowed": "http://HOST:4200/api"}
-        hint = "start a server with `prebake up`, or set PREBAKE_PREFECT_API to the address of one"
-        raise SettingsError("there is no server for remote runs", facts=facts, hint=hint)
-    return Api(url, attempts, environ.get("PREFECT_API_AUTH_STRING", ""))
+    """The API there. Raises SettingsError."""
+    return Api(address(workspace), attempts, workspace.environ.get("PREFECT_API_AUTH_STRING", ""))

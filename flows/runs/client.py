@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError
 from .record import ARTIFACT, RunRecord
-from .states import FINAL, STATES, state_of
+from .states import FINAL, STATES, state_of, types_of
 from .submission import DEPLOYMENT, FLOW, LANES
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Run:
             submission.get("lane", ""),
             submission.get("file", ""),
             int((data["idempotency_key"] or "").rpartition("-")[2] or 0),
-            _time(data["created"]) or datetime.now(UTC),
+            datetime.fromisoformat(data["created"]),
             _time(data["start_time"]),
             _time(data["end_time"]),
             (data.get("state") or {}).get("message") or "",
@@ -106,7 +106,7 @@ def deployment(api: Api) -> str:
     return str(found["id"])
 
 
-def create(api: Api, deployment: str, submission: Submission, number: int) -> Run:
+def create(api: Api, flow: str, submission: Submission, number: int) -> Run:
     """The `number`th run of a submission; two callers that create it get one."""
     body = {
         "name": submission.file,
@@ -116,13 +116,15 @@ def create(api: Api, deployment: str, submission: Submission, number: int) -> Ru
         "idempotency_key": f"{submission.key}-{number}",
         "state": {"type": "SCHEDULED"},
     }
-    return Run.of(api.post(f"/deployments/{deployment}/create_flow_run", body))
+    return Run.of(api.post(f"/deployments/{flow}/create_flow_run", body))
 
 
 def runs(api: Api, limit: int = _KEPT, *, state: str = "") -> list[Run]:
     """The newest runs, newest first; of one state if that is given."""
-    found = _filter(api, TAG, limit=limit if not state else _KEPT)
-    return [run for run in found if state in ("", run.state)][:limit]
+    if not state:
+        return _filter(api, TAG, limit=limit)
+    found = _filter(api, TAG, state={"type": {"any_": types_of(state)}})
+    return [run for run in found if run.state == state][:limit]
 
 
 def runs_of(api: Api, key: object) -> list[Run]:

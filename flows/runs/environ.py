@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.files import store_errors
-from ...errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import MutableMapping
 
     from ..wiring import Workspace
 
@@ -48,13 +47,3 @@ def settle(workspace: Workspace, environ: MutableMapping[str, str]) -> None:
     home = Path(environ["PREFECT_HOME"])
     with store_errors(home):
         home.mkdir(parents=True, exist_ok=True)
-
-
-def api_url(environ: Mapping[str, str]) -> str:
-    """Where the Prefect API is. Raises SettingsError when nobody told."""
-    url = environ.get("PREFECT_API_URL")
-    if not url:
-        facts = {"where": "setting `prefect_api` or variable PREFECT_API_URL"}
-        hint = "name the server, or start one with a worker by `prebake up`"
-        raise SettingsError("no Prefect server is named", facts=facts, hint=hint)
-    return url

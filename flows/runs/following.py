@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 _POLL = 0.5
 _LONGEST_POLL = 3.0
-_LATE = timedelta(seconds=10)  # processes of a run write its log side by side, in batches
+_LATE = timedelta(seconds=60)  # processes of a run log side by side, in batches, by their own clocks
 _LAST_WORDS = 15.0  # seconds that the record and the last lines may come after the end
 _INFO = 20
 _MOST_LINES = 1_000_000

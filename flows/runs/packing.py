@@ -111,9 +111,8 @@ def _root(environment: Environment) -> Path:
 
 def _files(environment: Environment, root: Path) -> tuple[ContextFile, ...]:
     """The files of the definition and of its build context, and the folders they lie in, sorted."""
-    found = {
-        _below(root, path): ContextFile(_below(root, path), path, 0o644, "file") for path in environment.files
-    }
+    named = ((_below(root, source), source) for source in environment.files)
+    found = {path: ContextFile(path, source, 0o644, "file") for path, source in named}
     build = environment.definition.build
     if build:
         at = _below(root, build.path)

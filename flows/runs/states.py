@@ -36,3 +36,10 @@ def state_of(kind: str, name: str) -> str:
     if kind == "FAILED" and name in _TIMEOUT_NAMES:
         return TIMEOUT
     return _OF_TYPE[kind]
+
+
+def types_of(state: str) -> list[str]:
+    """Prefect's types of runs that may be in this state."""
+    return [
+        kind for kind, known in _OF_TYPE.items() if known == state or (kind, state) == ("FAILED", TIMEOUT)
+    ]

@@ -20,7 +20,7 @@ from prebake.cache.reference import Reference
 from prebake.config.load import load
 from prebake.errors import DefinitionError, PrebakeError, SettingsError, SolveError, Unreachable
 from prebake.flows.runs import submitting
-from prebake.flows.runs.api import IMPATIENT, Api
+from prebake.flows.runs.api import IMPATIENT, Api, connect
 from prebake.flows.runs.client import cancel, find, queue_position, runs
 from prebake.flows.runs.following import ended, follow, wait
 from prebake.flows.runs.submission import Submission
@@ -303,6 +303,9 @@ def test_runs_are_listed_newest_first(desk: Desk, api: Api) -> None:
     first, second = (run_of(desk.submit(desk.file(parts))) for parts in ("ab", "ac"))
     put(api, first, "Running")
     assert [run.id for run in runs(api, 1)] == [second.id]
+    late = put(api, run_of(desk.submit(desk.file("ad"))), "Timeout")
+    assert late.id in {run.id for run in runs(api, state="Timeout")}
+    assert late.id not in {run.id for run in runs(api, state="Failed")}
     running = [run.id for run in runs(api, state="Running")]
     assert first.id in running
     assert second.id not in running
@@ -398,6 +401,18 @@ def test_a_server_that_restarts_is_survived(desk: Desk) -> None:
         front.faults.append(Fault(lambda seen: True, status=503, times=IMPATIENT))
         with pytest.raises(Unreachable, match="did not answer"):
             runs(Api(f"http://{front.host}/api"), 1)
+
+
+def test_a_login_goes_with_each_request_and_into_no_error(desk: Desk) -> None:
+    with proxy(desk.api.removeprefix("http://").removesuffix("/api")) as front:
+        api = f"http://user:hunter2@{front.host}/api"
+        behind = replace(desk, api=api, more=(("PREFECT_API_AUTH_STRING", "alice:wonder"),))
+        front.faults.append(Fault(lambda seen: True, status=401, body=b"{}"))
+        with pytest.raises(SettingsError, match="refused a request") as raised:
+            runs(connect(behind.workspace), 1)
+        assert front.seen[0].headers["authorization"] == "Basic YWxpY2U6d29uZGVy"
+    assert "PREFECT_API_AUTH_STRING" in raised.value.hint
+    assert "hunter2" not in str(raised.value)
 
 
 def test_a_server_without_workers_is_told(desk: Desk) -> None:
