@@ -95,6 +95,7 @@ def _as_flow(
 ) -> Built:
     """A hit is answered before Prefect is imported, which takes a second."""
     from ..runs.environ import settle
+    from ..runs.server import some_server
     from ..shortcut import recall_file
 
     found = recall_file(options.file, options.image, asked, at, progress)
@@ -102,6 +103,7 @@ def _as_flow(
         return found[0]
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"  # the progress tells all that it would
     settle(at, os.environ)
-    from ..runs.flow import build_here
+    with some_server(os.environ) as os.environ["PREFECT_API_URL"]:
+        from ..runs.flow import build_here
 
-    return build_here(environment, asked, at, progress)
+        return build_here(environment, asked, at, progress)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
-from prefect.logging.handlers import APILogWorker
 
 from ...cache.digest import Key, key_of
 from .api import PATIENT, Api, connect
+from .log import send_all
 from .pieces import Pieces
 
 if TYPE_CHECKING:
@@ -79,10 +79,5 @@ def lease_key(run: str) -> Key:
 
 def leave() -> NoReturn:
     """End this process now, its log sent; threads that still work do not hold it up."""
-    send_log()
+    send_all()
     os._exit(0)
-
-
-def send_log() -> None:
-    """Have the server keep all that was logged, so that it is there before the run's end is."""
-    APILogWorker.drain_all(timeout=5)

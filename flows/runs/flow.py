@@ -23,7 +23,7 @@ from ..wiring import Request, open_workspace
 from .api import connect
 from .artifacts import show
 from .attempt import Attempt, begin
-from .log import Logged
+from .log import Logged, send_all
 from .outcome import Outcome, finish
 from .pieces import Pieces
 from .retry import retrying
@@ -58,6 +58,7 @@ def build_here(environment: Environment, request: Request, workspace: Workspace,
         return None
 
     state = build(environment.title, request.destination.place, return_state=True)
+    send_all()
     if errors:
         raise errors[0]
     state.result()

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _GRACE_SECONDS = 10.0
-# What a run ends in is told over four minutes; a server that restarts must not cost a finished build.
-_PATIENT = {"PREFECT_CLIENT_MAX_RETRIES": "7"}
+_OWN = {
+    # What a run ends in is told over four minutes; a server that restarts must not cost a finished build.
+    "PREFECT_CLIENT_MAX_RETRIES": "7",
+    # The log goes to the server alone: a thread that logs to the pipe of a worker that died would end there.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
 _WORKERS_OWN = ("PREFECT__CONTROL_PORT", "PREFECT__CONTROL_TOKEN")  # `watch` does what they are for
 
 
@@ -28,7 +32,7 @@ def main() -> int:
     """Run the flow and clean up after it."""
     inherited = {name: value for name, value in os.environ.items() if name not in _WORKERS_OWN}
     command = [sys.executable, "-m", "prebake.flows.runs.process"]
-    flow = subprocess.Popen(command, env=inherited | _PATIENT, start_new_session=True)
+    flow = subprocess.Popen(command, env=inherited | _OWN, start_new_session=True)
     asked_to_end = False
 
     def pass_on(_signal: int, _frame: FrameType | None) -> None:

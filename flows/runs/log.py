@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+
 from ..progress import Silent, describe
 
 if TYPE_CHECKING:
@@ -13,6 +16,15 @@ if TYPE_CHECKING:
 
     from ...builders.results import LayerResult
     from ..progress import Progress
+
+
+_PATIENCE_SECONDS = 5.0
+
+
+def send_all() -> None:
+    """Have the server keep what was logged and became of tasks by now; both travel in the background."""
+    APILogWorker.drain_all(timeout=_PATIENCE_SECONDS)
+    EventsWorker.drain_all(timeout=_PATIENCE_SECONDS)
 
 
 class Logged:

@@ -11,7 +11,7 @@ from ...cache.reference import Reference
 from ...errors import PrebakeError
 from . import states
 from .analysis import analyse
-from .attempt import send_log
+from .log import send_all
 from .record import ARTIFACT, Dependency, Image, RunRecord
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def finish(attempt: Attempt, outcome: Outcome) -> State[Any]:
     """Write the record; returns the state that the flow ends in."""
     attempt.ending.acquire()
     write_record(attempt, outcome)
-    send_log()
+    send_all()
     kind, name = _TYPES[outcome.state]
     return State(type=StateType(kind), name=name, message=outcome.message)
 
@@ -66,7 +66,7 @@ def finish(attempt: Attempt, outcome: Outcome) -> State[Any]:
 def force(attempt: Attempt, outcome: Outcome) -> None:
     """End the run from outside its flow."""
     write_record(attempt, outcome)
-    send_log()
+    send_all()
     kind, name = _TYPES[outcome.state]
     set_state(attempt.api, attempt.id, {"type": kind, "name": name, "message": outcome.message})
 

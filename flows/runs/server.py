@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ...errors import StoreError
+from ...errors import SettingsError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,10 +21,27 @@ _STOP_SECONDS = 15.0
 
 
 @contextmanager
+def some_server(environ: Mapping[str, str]) -> Iterator[str]:
+    """The URL of the API that `environ` names, or else of a server that is there for the time being.
+
+    Prefect's own ephemeral server would outlive a process that leaves as our command line does.
+    """
+    if url := environ.get("PREFECT_API_URL"):
+        yield url
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with server(port, environ) as own:
+        yield f"{own}/api"
+
+
+@contextmanager
 def server(port: int, environ: Mapping[str, str]) -> Iterator[str]:
     """Prefect's server on a loopback port, its API's URL when it answers; it ends with the context."""
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
+    _refuse_taken(port)
     # in a session of its own: Ctrl-C is for the worker first, which tells the server what becomes of its runs
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True, stdin=subprocess.DEVNULL
@@ -40,6 +58,16 @@ def server(port: int, environ: Mapping[str, str]) -> Iterator[str]:
             process.wait()
 
 
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            facts = {"port": port, "reason": error.strerror}
+            raise SettingsError("the port is not free", facts=facts, hint="name another: --port") from error
+
+
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -47,8 +75,8 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
             return
         time.sleep(0.1)
     facts = {"address": url, "exit code": process.poll()}
-    hint = "is the port taken? --port names another; what the server said is above"
-    raise StoreError("Prefect's server did not start", facts=facts, hint=hint)
+    hint = "what it said is above; is its database there?"
+    raise Unreachable("Prefect's server did not start", facts=facts, hint=hint)
 
 
 def _answers(url: str) -> bool:
