@@ -28,6 +28,9 @@ _DEFAULTS = {
     "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_WORKER_PREFETCH_SECONDS": "0",
+    # runs, with their logs and records, are kept for 30 days
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86_400),
     # traces and leases are the cache
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
 }

@@ -394,6 +394,12 @@ def test_wait_until_the_image_is_there(desk: Desk, api: Api) -> None:
     assert found == [made.image.digest]
 
 
+def test_runs_and_logs_are_kept_for_30_days(api: Api) -> None:
+    vacuum = api.get("/admin/settings")["server"]["services"]["db_vacuum"]
+    assert "flow_runs" in vacuum["enabled"]
+    assert vacuum["retention_period"] in ("P30D", 2_592_000.0), vacuum["retention_period"]
+
+
 def test_a_server_that_restarts_is_survived(desk: Desk) -> None:
     with proxy(desk.api.removeprefix("http://").removesuffix("/api")) as front:
         front.faults.append(Fault(lambda seen: True, status=503, times=3))
