@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
-from .options import load, order, plan_options, quiet_option, remote_options, request, tell
+from .options import load, order, plan_options, quiet_option, remote_options, request, say_built, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 EXAMPLES = """
   prebake build env.yml --to registry.example.com/team/vision:v1
   prebake build conda.yaml --image debian:12 --to docker:vision
-  prebake build env.yml --to oci:out:v1 --json"""
+  prebake build env.yml --to oci:out:v1 --json
+  prebake build env.yml --to registry.example.com/team/vision:v1 --remote"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -44,25 +44,20 @@ def run(options: argparse.Namespace) -> int:
 
     with shown(quiet=options.quiet or options.json) as progress:
         built = _built(options, progress)
-    if options.json:
-        print(json.dumps(built.to_json()))
-    else:
-        print(built.summary())
-        print(built.reference)
+    say_built(built.to_json(), options)
     return 0
 
 
 def _run_remotely(options: argparse.Namespace) -> int:
     """The same from a remote run."""
-    from ..built import summary
     from ..progress import Lines, Silent
     from ..runs.remote import result
     from ..runs.submitting import submit
     from ..wiring import open_workspace
 
     workspace, progress = open_workspace(), Silent() if options.quiet or options.json else Lines()
-    build = result(submit(order(options), workspace, progress), workspace, progress)
-    print(json.dumps(build) if options.json else f"{summary(build)}\n{build['reference']}")
+    submitted = submit(order(options), workspace, progress)
+    say_built(result(submitted, workspace, progress), options)
     return 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ...config.definition import Environment
     from ..runs.submission import Order
@@ -66,6 +67,13 @@ def load(options: argparse.Namespace) -> Environment:
     environment = load_file(options.file, image=options.image)
     tell(environment.warnings, options)
     return environment
+
+
+def say_built(build: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """A build's result, which `Built.to_json` describes, on standard output."""
+    from ..built import summary
+
+    print(json.dumps(build) if options.json else f"{summary(build)}\n{build['reference']}")
 
 
 def tell(warnings: Iterable[str], options: argparse.Namespace) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .options import file_options, order, remote_options, solve_options
+from .options import file_options, order, remote_options, say_built, solve_options
 from .verbs import Verb, declare, run
 
 if TYPE_CHECKING:
     import argparse
 
+    from ..runs.api import Api
     from ..runs.submitting import Submitted
 
 EXAMPLES = """
@@ -52,7 +53,6 @@ def _logs_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from ..built import summary
     from ..progress import Lines, Silent
     from ..runs.remote import result
     from ..runs.submitting import submit
@@ -63,8 +63,7 @@ def _submit(options: argparse.Namespace) -> int:
     if not options.wait:
         print(json.dumps(submitted.to_json()) if options.json else _told(submitted))
         return 0
-    build = result(submitted, workspace, progress)
-    print(json.dumps(build) if options.json else f"{summary(build)}\n{build['reference']}")
+    say_built(result(submitted, workspace, progress), options)
     return 0
 
 
@@ -123,7 +122,7 @@ def _cancel(options: argparse.Namespace) -> int:
     return 0
 
 
-def _api() -> Any:
+def _api() -> Api:
     from ..runs.api import connect
     from ..wiring import open_workspace
 
