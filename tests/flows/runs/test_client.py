@@ -29,6 +29,7 @@ from remote import Desk, deploy, failed, lines, put, succeeded
 from tiny import Heard, build
 from world.faults import Fault, proxy
 from world.prefect import free_port, plain_environ, prefect
+from world.s3 import s3
 
 SOLVE = failed(SolveError("no package satisfies `x`", facts={"channels": "conda-forge"}, hint="relax it"))
 DOWN = failed(Unreachable("registry R did not answer"))
@@ -120,7 +121,7 @@ def pack_of(desk: Desk, run: Any, folder: Path) -> Submission:
     """The run's submission, unpacked by a machine that has nothing but the workspace."""
     parameter = Api(desk.api).get(f"/flow_runs/{run.id}")["parameters"]["submission"]
     submission = Submission.from_json(parameter)
-    store = Desk(desk.world, folder.with_name("elsewhere"), desk.api).workspace.store(print)
+    store = replace(desk, folder=folder.with_name("elsewhere")).workspace.store(print)
     with store.open(submission.pack.digest) as stream:
         unpack(stream, folder)
     return submission
@@ -163,6 +164,19 @@ def packs_of(desk: Desk) -> list[Any]:
 def raw_runs(desk: Desk) -> list[Any]:
     found: list[Any] = Api(desk.api).pages("/flow_runs/filter", {}, 1000)
     return found
+
+
+def test_a_pack_may_lie_in_a_bucket(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with s3() as server:
+        server.sign_in(monkeypatch)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+        team = ("PREBAKE_WORKSPACE", f"s3://{server.make_bucket()}/prebake")
+        run = run_of(
+            replace(desk, more=(*desk.more, team)).submit(desk.file("aj"), f"{desk.world.registry}/x:1")
+        )
+        (tmp_path / "elsewhere").mkdir()
+        submission = pack_of(replace(desk, more=(team,)), run, tmp_path / "unpacked")
+        assert (tmp_path / "unpacked" / submission.file).read_text() == desk.file("aj").read_text()
 
 
 def docker_file(folder: Path) -> Path:
