@@ -42,9 +42,14 @@ def server(port: int, environ: Mapping[str, str]) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
     _refuse_taken(port)
+    own = {"PREFECT_UI_API_URL": f"{url}/api"}  # or its pages ask the usual port
     # in a session of its own: Ctrl-C is for the worker first, which tells the server what becomes of its runs
     process = subprocess.Popen(
-        command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True, stdin=subprocess.DEVNULL
+        command,
+        env=own | dict(environ),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
     )
     try:
         _wait(process, url)
