@@ -23,8 +23,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 def slots_option(parser: argparse.ArgumentParser) -> None:
     """How many runs at a time."""
     express = "slots more for on-demand runs alone (default: 1)"
-    parser.add_argument("--slots", type=_count, default=2, metavar="N", help="runs at a time (default: 2)")
-    parser.add_argument("--express", type=_count, default=1, metavar="N", help=express)
+    parser.add_argument("--slots", type=number, default=2, metavar="N", help="runs at a time (default: 2)")
+    parser.add_argument("--express", type=number, default=1, metavar="N", help=express)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,7 +54,8 @@ def tell(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _count(text: str) -> int:
+def number(text: str) -> int:
+    """A whole number, 0 or more; argparse tells what is none."""
     if not text.isdigit():
         raise ValueError(text)
     return int(text)

@@ -50,6 +50,7 @@ _CAUSES = (
     _Cause("package unusable", ("PackageError",)),
     _Cause("corrupt data", ("IntegrityError",)),
     _Cause("command failed", ("EngineError",)),
+    _Cause("time-out", ("PrebakeError",), r"took too long"),
     _Cause("unknown", ("PrebakeError",)),
 )
 

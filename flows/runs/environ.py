@@ -38,10 +38,10 @@ _DEFAULTS = {
 
 def prefect_environ(workspace: Workspace) -> dict[str, str]:
     """Variables to add to the environment."""
-    own = {"PREFECT_HOME": str(workspace.settings.store / "prefect")}
-    if workspace.settings.prefect_api:
-        own["PREFECT_API_URL"] = workspace.settings.prefect_api
-    return {name: value for name, value in (_DEFAULTS | own).items() if name not in workspace.environ}
+    home, api = str(workspace.settings.store / "prefect"), workspace.settings.prefect_api
+    ours = _DEFAULTS | {"PREFECT_HOME": home}
+    missing = {name: value for name, value in ours.items() if name not in workspace.environ}
+    return missing | ({"PREFECT_API_URL": api} if api else {})
 
 
 def settle(workspace: Workspace, environ: MutableMapping[str, str]) -> None:

@@ -47,14 +47,14 @@ def build_here(environment: Environment, request: Request, workspace: Workspace,
     errors: list[PrebakeError] = []
 
     @flow(name=FLOW, persist_result=False, validate_parameters=False)
-    def build(environment_: str, to: str) -> State[Any] | None:
+    def build(definition: str, to: str) -> State[Any] | None:
         asked, logger = replace(request, around=Pieces()), get_run_logger()
         try:
             built.append(ensure(environment, asked, workspace, Logged(logger, progress)))
         except PrebakeError as error:
             errors.append(error)
             return Failed(message=error.sentence)
-        show(built[0], _line(request.destination) or environment_, logger)
+        show(built[0], _line(request.destination) or definition, logger)
         return None
 
     state = build(environment.title, request.destination.place, return_state=True)

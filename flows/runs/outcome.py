@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from prefect.client.schemas.objects import State, StateType
 
 from ...cache.reference import Reference
-from ...errors import PrebakeError
+from ...errors import PrebakeError, Unreachable
 from . import states
 from .analysis import analyse
+from .attempt import leave
 from .log import send_all
 from .record import ARTIFACT, Dependency, Image, RunRecord
 
@@ -51,13 +52,19 @@ class Outcome:
         """The state in a sentence."""
         if self.built:
             return self.built.summary()
-        return self.error.sentence if isinstance(self.error, PrebakeError) else str(self.error or "")
+        return self.error.sentence if isinstance(self.error, PrebakeError) else str(self.error or self.forced)
 
 
 def finish(attempt: Attempt, outcome: Outcome) -> State[Any]:
-    """Write the record; returns the state that the flow ends in."""
+    """Write the record; returns the state that the flow ends in.
+
+    If the server cannot be told, the process leaves: the run is taken up when it is back, and all is built.
+    """
     attempt.ending.acquire()
-    write_record(attempt, outcome)
+    try:
+        write_record(attempt, outcome)
+    except Unreachable:
+        leave()
     send_all()
     kind, name = _TYPES[outcome.state]
     return State(type=StateType(kind), name=name, message=outcome.message)

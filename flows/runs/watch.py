@@ -96,6 +96,7 @@ def _follow(attempt: Attempt, api: Api) -> None:
 def _give_back(attempt: Attempt, api: Api) -> None:
     if attempt.ending.acquire(blocking=False):
         attempt.logger.warning("the worker shuts down: the run goes back to its queue")
+        attempt.lease.release()  # before another process asks for it
         set_state(api, attempt.id, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": _SHUT_DOWN})
         leave()
 

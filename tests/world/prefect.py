@@ -5,21 +5,20 @@ with prefect(folder, free_port()) as api, worker(environ | {"PREBAKE_PREFECT_API
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from prebake.flows.runs.environ import settle
 from prebake.flows.runs.server import server
 from prebake.flows.wiring import open_workspace
-from world.services import ServiceDied, _free_port
+from world.services import ServiceDied, _free_port, _stop
 
 _PREBAKE = str(Path(sys.executable).with_name("prebake"))
-_START_SECONDS = _STOP_SECONDS = 60.0
+_START_SECONDS = 60.0
 free_port = _free_port
 
 
@@ -47,12 +46,7 @@ def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[sub
         _wait_until_at_work(process, log)
         yield process
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _stop(process)
 
 
 def _wait_until_at_work(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -13,6 +13,7 @@ _BY_SENTENCE = {
     DefinitionError("the base image does not exist"): "base image not found",
     Unreachable("the package index does not answer"): "pip communications error",
     Unreachable("the registry does not answer"): "registry unreachable",
+    PrebakeError("the step `solve: pip` took too long"): "time-out",
     PrebakeError("something else"): "unknown",
 }
 

@@ -66,7 +66,8 @@ def test_a_worker_that_shuts_down_gives_its_runs_back(site: Site) -> None:
         run = site.submit("part-d")
         site.logged(run, "pushing")
     site.until(run, lambda now: now.state == states.QUEUED)
-    put(site, run, "CANCELLED")
+    with worker(site.environ, site.folder / "worker.log"):
+        assert site.end(run)[0] == states.SUCCEEDED
 
 
 def test_a_run_that_kills_its_processes_ends_as_an_error(site: Site, submitted: Run) -> None:
