@@ -158,8 +158,6 @@ def test_a_run_fails_as_a_local_build_does(desk: Desk) -> None:
     assert found == expected
     waited = run(desk, "wait", to)
     assert (waited.returncode, failed in waited.stderr) == (3, True)
-    again = told(desk, "runs", "submit", file, "--to", to)
-    assert (again["run"], again["state"], again["note"][:9]) == (failed, "Failed", "it failed")
 
 
 def test_the_log_is_live_and_cancel_ends_it(desk: Desk, channel: Proxy) -> None:
@@ -172,9 +170,9 @@ def test_the_log_is_live_and_cancel_ends_it(desk: Desk, channel: Proxy) -> None:
             until(following.stdout, "3 layers")
             canceled = run(desk, "runs", "cancel", made)
             assert canceled.returncode == 0
-            assert following.wait(60) == 0
+            assert following.wait(120) == 0
         assert "the run was canceled" in until(building.stderr, "error: ")
-        assert building.wait(60) == 1
+        assert building.wait(120) == 1
     assert told(desk, "runs", "show", made)["state"] == "Canceled"
     assert "already" in run(desk, "runs", "cancel", made).stdout
 
@@ -186,6 +184,6 @@ def test_an_interrupt_leaves_the_run_going(desk: Desk, channel: Proxy) -> None:
         until(waiting.stderr, "3 layers")
         waiting.send_signal(signal.SIGINT)
         assert f"prebake runs cancel {made[:8]}" in until(waiting.stderr, "the run goes on")
-        assert waiting.wait(60) == 130
+        assert waiting.wait(120) == 130
     assert told(desk, "runs", "show", made)["state"] == "Running"
     run(desk, "runs", "cancel", made)

@@ -277,6 +277,7 @@ def test_a_run_that_gave_nothing_is_followed_by_another(desk: Desk, api: Api, st
 def test_a_users_error_stands_for_a_while(desk: Desk, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run_of(desk.submit(desk.file("ab")))
     put(api, first, "Failed", SOLVE)
+    monkeypatch.setattr(submitting, "NEGATIVE_SECONDS", 3600)
     again = desk.submit(desk.file("ab"))
     assert run_of(again).id == first.id
     assert again.note.startswith("it failed ")
@@ -302,13 +303,14 @@ def test_an_image_serves_until_its_base_moves_or_its_tag_does(desk: Desk, api: A
 
 
 def test_runs_are_found_by_the_start_of_their_ids(desk: Desk, api: Api) -> None:
-    made = [run_of(desk.submit(desk.file(parts))) for parts in ("ab", "ac")]
-    assert find(api, made[0].id[:18].upper()).id == made[0].id
-    with pytest.raises(SettingsError, match="there is no run `zzz`"):
-        find(api, "zzz")
-    heads = [run.id[0] for run in runs(api)]
-    twice = next((head for head in heads if heads.count(head) > 1), None)
-    assert twice, "seventeen runs have a first letter in common"
+    asked = [*(f"a{letter}" for letter in "bcdefghijklmnop"), "bc", "bd"]
+    made = [run_of(desk.submit(desk.file(parts))) for parts in asked]
+    assert find(api, made[0].id[:18].upper()).id == find(api, made[0].id).id == made[0].id
+    for unknown in ("zzz", "", "0" * 8 + "-0000-0000-0000-" + "0" * 12):
+        with pytest.raises(SettingsError, match=f"there is no run `{unknown}`"):
+            find(api, unknown)
+    heads = [run.id[0] for run in made]
+    twice = next(head for head in heads if heads.count(head) > 1)  # 17 ids begin with one of 16 digits
     with pytest.raises(SettingsError, match=f"`{twice}` is the start of"):
         find(api, twice)
 
