@@ -37,7 +37,7 @@ def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[sub
     with log.open("ab") as output:
         process = subprocess.Popen(
             [_PREBAKE, "worker", *options],
-            env=plain_environ() | environ,
+            env=plain_environ() | dict(environ),
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -36,23 +36,23 @@ def artifacts(api: Api, prefix: str) -> list[str]:
 
 
 def test_each_piece_is_a_task_and_what_changed_is_shown(site: Site) -> None:
-    file = tiny_file(site.folder, ["part-a", "part-b"])
+    file = tiny_file(site.folder, ["part-k", "part-l"])
     to = ("--to", f"{site.tiny.registry}/flow/shown:1")
     build(site, file, "--flow", *to)
-    file.write_text(file.read_text().replace("part-b", "part-c"))
+    file.write_text(file.read_text().replace("part-l", "part-m"))
     built = build(site, file, "--flow", *to)
     assert {layer["outcome"] for layer in built["layers"]} == {"built", "hit-local"}
     tasks = [each["name"] for each in site.api.post("/task_runs/filter", {})]
-    for title in ("solve: conda", "conda: part-b", "conda: part-c", "assemble", f"push: {to[1]}"):
+    for title in ("solve: conda", "conda: part-l", "conda: part-m", "assemble", f"push: {to[1]}"):
         assert title in tasks
-    assert tasks.count("conda: part-a") == 1
+    assert tasks.count("conda: part-k") == 1
     tables = artifacts(
         site.api, f"layers-{site.tiny.registry.replace('.', '-').replace(':', '-')}-flow-shown"
     )
-    assert [json.loads(table)[0]["layer"] for table in tables] == ["conda: part-c", "conda: part-b"]
+    assert [json.loads(table)[0]["layer"] for table in tables] == ["conda: part-m", "conda: part-l"]
     changes = artifacts(site.api, "changes-")[0]
-    assert "removed part-b 1.0" in changes
-    assert "added part-c 1.0" in changes
+    assert "removed part-l 1.0" in changes
+    assert "added part-m 1.0" in changes
     assert len(artifacts(site.api, "sizes-")[0].splitlines()) == 4
 
 
