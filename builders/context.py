@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from ..cache.digest import CHUNK, Json, digest_stream
 from ..config.places import Place, refusal
 from ..errors import DefinitionError, IntegrityError, PackageError
-from .dockerignore import NAME, Rule, deciding, matches, rules_of
+from .dockerignore import NAME, Rule, deciding, matches, rule_for, rules_of
 
 if TYPE_CHECKING:
     import tarfile
@@ -48,9 +48,19 @@ def context_files(folder: Path, dockerfile: str) -> tuple[ContextFile, ...]:
 
     Raises DefinitionError for what no build can take: a socket, a device, what may not be read.
     """
-    always = frozenset({dockerfile, f"{dockerfile}{NAME}", NAME})
-    walk = _Walk(rules_of(folder, dockerfile), always)
+    walk = _Walk(rules_of(folder, dockerfile), _always(dockerfile))
     return tuple(sorted(_below(folder, "", (), walk), key=lambda file: _bytes(file.path)))
+
+
+def hidden(folder: Path, dockerfile: str) -> list[str]:
+    """The files that are sent because builds need them, and that `COPY` must not find: they are ignored."""
+    rules = rules_of(folder, dockerfile)
+    decided = ((path, rule_for(rules, path)) for path in sorted(_always(dockerfile)))
+    return [path for path, rule in decided if rule and not rule.keeps]
+
+
+def _always(dockerfile: str) -> frozenset[str]:
+    return frozenset({dockerfile, f"{dockerfile}{NAME}", NAME})
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,7 @@ def unpack(stream: IO[bytes], folder: Path) -> None:
     Raises PackageError for a pack that would reach out of the folder, IntegrityError for a damaged one.
     """
     import tarfile
+    from gzip import BadGzipFile
     from tempfile import TemporaryDirectory
 
     from .base import _plain
@@ -193,14 +204,14 @@ def unpack(stream: IO[bytes], folder: Path) -> None:
         try:
             with _plain(stream, "gzip") as plain, tarfile.open(None, "r|", plain) as tar:
                 _unpack_all(tar, draft)
-        except (tarfile.TarError, EOFError, UnicodeError) as error:
+        except (tarfile.TarError, BadGzipFile, EOFError, UnicodeError) as error:
             raise IntegrityError("a packed context is damaged", facts={"reason": error}) from None
         draft.rename(folder)
 
 
 def _unpack_all(tar: tarfile.TarFile, draft: Path) -> None:
     """Every path lies in a folder made here before it, so none of them leads through a link."""
-    folders = {"": 0o755}
+    folders = {"": 0o700}  # what is in it may be setuid
     links = []
     for member in tar:
         parent, _, name = member.name.rpartition("/")

@@ -99,8 +99,8 @@ def _rule(text: str, place: Place) -> Rule:
 
 
 def _regex(pattern: str) -> str:
-    tokens = _TOKEN.findall(pattern)
-    return "(?s:" + "".join(_translated(token, token is tokens[-1]) for token in tokens) + ")"
+    translated = (_translated(token[0], token.end() == len(pattern)) for token in _TOKEN.finditer(pattern))
+    return f"(?s:{''.join(translated)})"
 
 
 def _translated(token: str, last: bool) -> str:

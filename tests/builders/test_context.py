@@ -314,6 +314,12 @@ def test_hostile_packs_are_refused_whole(name: str, tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
+def test_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="damaged"):
+        unpack(io.BytesIO(b"no gzip at all"), tmp_path / "made")
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("cut", [0, 20, 100, -1])
 def test_damaged_packs_are_refused_whole(cut: int, tmp_path: Path) -> None:
     data = pack(plant(tmp_path / "one", TREE))
