@@ -1,7 +1,7 @@
 """The front door: `prebake COMMAND`. Commands are in flows/commands/; only the one asked for is imported.
 
-Exit codes: 0 done, 1 something was found wrong (verify), 2 to 8 by kind of error (see errors.py),
-130 interrupted; `run` gives the command's own.
+Exit codes: 0 done, 1 something was found wrong (verify) or a remote run was canceled, 2 to 8 by kind of
+error (see errors.py), 130 interrupted; `run` gives the command's own.
 """
 
 from __future__ import annotations
