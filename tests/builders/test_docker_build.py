@@ -225,7 +225,7 @@ def test_a_context_that_changes_while_it_is_read(classic: Desk) -> None:
     (classic.folder / "a").write_text("b")
     make = Workshop(classic.world, Recipe(), None, classic.access).make
     with pytest.raises(DefinitionError, match="changed while it was read"):
-        build(planned, classic.world.store, make, 1, lambda _: None)
+        assembled(planned, classic.world.store, make)
 
 
 FAILURES: dict[str, tuple[str, str, str]] = {
