@@ -72,6 +72,10 @@ class _Job:
         with self._blaming(node):
             return read_model(node.asked, self.repositories)
 
+    def below(self, node: _Node, model: Model) -> list[_Node]:
+        with self._blaming(node):
+            return list(_below(node, model))
+
     def jar(self, node: _Node, model: Model) -> Jar | None:
         if node.kind == "pom" or not (model.has_jar or node.classifier):
             return None
@@ -90,7 +94,7 @@ class _Job:
             place = self.lines.get(str(node.root))
             where = {"file": str(place[0]), "line": str(place[1])} if place else {}
             needed = {"needed by": " -> ".join(map(str, node.path))} if node.path else {}
-            error.facts = where | error.facts | needed
+            error.facts = where | needed | error.facts
             raise
 
 
@@ -116,7 +120,7 @@ def _walk(roots: list[_Node], job: _Job, workers: ThreadPoolExecutor) -> list[tu
         nearest = _first(level, seen)
         found = list(zip(nearest, workers.map(job.model, nearest), strict=True))
         tree += found
-        level = [below for node, model in found for below in _below(node, model)]
+        level = [below for node, model in found for below in job.below(node, model)]
     return tree
 
 

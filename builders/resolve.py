@@ -193,7 +193,7 @@ def _solve_spark(environment: Environment, world: World) -> list[_Solve]:
         jars = solve_spark(spec, world.sources, world.store.local, environment.lines)
         return Lock(Target(world.platform), spark=SparkLock(jars))
 
-    return [_traced(spark_solve_inputs(spec), ask, world)]
+    return [_traced(spark_solve_inputs(spec), lambda: world.around("solve: spark", ask), world)]
 
 
 def spark_solve_inputs(spec: SparkSpec) -> Mapping[str, Json]:

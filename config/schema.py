@@ -50,7 +50,6 @@ def _of_kind(kind: Kind) -> Schema:
         "pairs": {"type": "object", "additionalProperties": {"type": [*scalar, "null"]}},
         "os": {"enum": ["linux", "Linux"]},
         "truth": {"type": "boolean"},
-        "packages": {"type": "array", "items": {"anyOf": [{"type": "string"}, _object(None, COORDINATE)]}},
         "dependencies": {"type": "array", "items": {"anyOf": [{"type": "string"}, _PIP]}},
     }
     return schemas[kind] if kind in schemas else _of_noun(kind)
@@ -63,6 +62,8 @@ def _of_noun(kind: Kind) -> Schema:
         return _object(definition.BuildContext, BUILD)
     if kind == "inference":
         return _object(definition.InferenceConfig, INFERENCE)
+    if kind == "packages":
+        return {"type": "array", "items": {"anyOf": [{"type": "string"}, _object(None, COORDINATE)]}}
     if kind == "spark":
         return _object(definition.SparkSpec, SPARK)
     return _object(definition.Route, ROUTE)
