@@ -73,6 +73,19 @@ class Settings:
     global_writers: tuple[str, ...] = ()
     """The same for the global tier."""
 
+    warm_targets: tuple[str, ...] = ()
+    """Where jobs will run and `prebake warm` puts images: `docker:[URL]`, `oci:FOLDER`, `HOST/REPOSITORY`."""
+    warm_budget: str = "20GB"
+    """Bytes of images that warming may keep in each target."""
+    warm_half_life: str = "12h"
+    """After how long a request counts half as much for what is warmed."""
+    warm_horizon: str = "1d"
+    """Within how long what was warmed must be used to have been worth it."""
+    auto_rebuild: str = "Disabled"
+    """For environments that do not say: `Disabled`, or `OnBaseImageUpdate` to follow their base's tag."""
+    smoke_test: str = "python -c 'import sys'"
+    """What a rebuilt image must run before the roll-out goes on; empty for nothing."""
+
     @property
     def workers(self) -> int:
         """`jobs`, decided."""
@@ -80,6 +93,7 @@ class Settings:
 
 
 _ALLOWED = {
+    "auto_rebuild": ("Disabled", "OnBaseImageUpdate"),
     "bytecode": ("none", "unchecked-hash"),
     "compression": ("gzip", "zstd"),
     "fill": ("lazy", "eager"),

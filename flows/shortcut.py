@@ -1,6 +1,6 @@
 """A hit by file: what a file declared when it was last read, so that an unchanged one is not parsed again.
 
-Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/1`,
+Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/2`,
 local only) keeps the canonical definition beside the xxh3 of every file that was read for it. Whatever goes
 another way than a hit (an error too) is left to `ensure`, which reads the file.
 """
@@ -20,6 +20,7 @@ from ..cache.store import Trace
 from ..errors import DefinitionError, IntegrityError, RegistryError, StoreError
 from .built import Built
 from .destination import deliver
+from .requests import identity, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .wiring import Request, Workspace
 
-FILE = "file/1"
+FILE = "file/2"
 
 
 def recall_file(
@@ -46,13 +47,16 @@ def recall_file(
     definition = outputs["definition"]
     try:
         base = pin(definition["image"], world.platform, recipe.prefix, world.registries, world.store)
-        found = recall(environment_inputs(definition, base, world, recipe), base, world)
+        asked = environment_inputs(definition, base, world, recipe)
+        found = recall(asked, base, world)
         if found is None:
             return None
         delivered = deliver(found, request.destination, workspace, progress)
     except (DefinitionError, IntegrityError, RegistryError):
         return None
-    return Built(found, delivered, time.perf_counter() - start), tuple(outputs["warnings"])
+    built = Built(found, delivered, time.perf_counter() - start)
+    note(asked, built, request, outputs["identity"], workspace.local)
+    return built, tuple(outputs["warnings"])
 
 
 def remember_file(environment: Environment, image: str | None, workspace: Workspace) -> None:
@@ -65,6 +69,7 @@ def remember_file(environment: Environment, image: str | None, workspace: Worksp
     outputs: dict[str, Json] = {
         "definition": definition_inputs(environment.definition),
         "files": _read(str(path.absolute()) for path in environment.files),
+        "identity": identity(environment),
         "warnings": environment.warnings,
     }
     with contextlib.suppress(StoreError):  # a store that only reads may serve hits; they take longer

@@ -33,14 +33,20 @@ if TYPE_CHECKING:
     from ..cache.tiered import Tier
     from ..cache.transport import Transport
 
+ON_DEMAND = "on-demand"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Request:
-    """What a caller asks beyond the definition; an empty `policy` means the settings'."""
+    """What a caller asks beyond the definition; an empty `policy` means the settings'.
+
+    `lane` tells who asks: a person or a job (`on-demand`), or the platform for its own ends.
+    """
 
     destination: Destination = STORE
     policy: str = ""
     allow_sdist: frozenset[str] = frozenset()
+    lane: str = ON_DEMAND
 
 
 @dataclass(frozen=True, eq=False, repr=False)
