@@ -14,7 +14,7 @@ import xxhash
 
 from ..cache import journal
 from ..cache.digest import as_recorded, key_of_inputs
-from .wiring import ON_DEMAND
+from .wiring import ON_DEMAND, TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +81,8 @@ def note(
     store: DirectoryStore,
 ) -> None:
     """Add a line for a delivery; `asked` are the inputs of its environment's trace."""
+    if request.lane == TRIAL:
+        return
     inputs: Any = asked["inputs"]
     definition, to = inputs["definition"], request.destination
     layers: dict[str, int] = {}

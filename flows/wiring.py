@@ -17,6 +17,7 @@ from ..builders.recipe import Recipe
 from ..builders.sources import Sources
 from ..builders.world import Policy, World
 from ..cache.directory import DirectoryStore
+from ..cache.memo import TagMemo
 from ..cache.tiered import Tiers, Ways
 from ..config.settings import Settings, load_settings
 from ..errors import SettingsError
@@ -33,14 +34,15 @@ if TYPE_CHECKING:
     from ..cache.tiered import Tier
     from ..cache.transport import Transport
 
-ON_DEMAND = "on-demand"
+ON_DEMAND, TRIAL = "on-demand", "trial"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Request:
     """What a caller asks beyond the definition; an empty `policy` means the settings'.
 
-    `lane` tells who asks: a person or a job (`on-demand`), or the platform for its own ends.
+    `lane` tells who asks: a person or a job (`on-demand`), or the platform for its own ends; what is built on
+    `trial` counts for nothing until it is delivered.
     """
 
     destination: Destination = STORE
@@ -51,10 +53,14 @@ class Request:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Workspace:
-    """One user's place to build: settings, local store and connections, made once per process."""
+    """One user's place to build: settings, local store and connections, made once per process.
+
+    `tags` is what base tags are known to point at; a roll-out pins one for as long as it takes.
+    """
 
     settings: Settings
     environ: Mapping[str, str] = field(repr=False)
+    tags: TagMemo = field(default_factory=TagMemo)
 
     @functools.cached_property
     def local(self) -> DirectoryStore:
@@ -115,7 +121,7 @@ class Workspace:
     @functools.cached_property
     def registries(self) -> Registries:
         """How base images are found."""
-        return Registries(self.repository, frozenset(self.settings.insecure))
+        return Registries(self.repository, frozenset(self.settings.insecure), self.tags)
 
     @property
     def docker_host(self) -> str | None:
