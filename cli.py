@@ -29,6 +29,7 @@ _COMMANDS = {
     "run": "run a command in the environment",
     "bases": "follow base images whose tags move",
     "warm": "put images where jobs will run",
+    "report": "write an HTML page about the store",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",
 }
