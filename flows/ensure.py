@@ -15,7 +15,7 @@ from ..config.canonical import definition_inputs
 from ..errors import IntegrityError, PrebakeError, RegistryError
 from .built import Built
 from .destination import deliver
-from .requests import identity, note
+from .noting import identity, note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,30 +1,21 @@
 """Who asked for what: a line per delivery in STORE/requests/, the source of demand and hit rates.
 
-Noting costs a hit some 0.1 ms and never fails it: a store that only reads keeps no record.
+`noting.py` writes it; a store that only reads keeps no record.
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
-
-import xxhash
+from typing import TYPE_CHECKING
 
 from ..cache import journal
-from ..cache.digest import as_recorded, key_of_inputs
-from .wiring import ON_DEMAND, TRIAL
+from .noting import folder
+from .wiring import ON_DEMAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from ..cache.digest import Json
     from ..cache.directory import DirectoryStore
-    from ..config.definition import Environment
-    from .built import Built
-    from .wiring import Request
 
 
 @dataclass(frozen=True)
@@ -59,55 +50,6 @@ class Asked:
 
 
 _FIELDS = frozenset(field.name for field in fields(Asked))
-
-
-def folder(store: DirectoryStore) -> Path:
-    """Where the record is."""
-    return store.root / "requests"
-
-
-def identity(environment: Environment) -> dict[str, str]:
-    """What a definition's key does not hold and its upkeep needs."""
-    name = environment.title if environment.name else ""
-    given = {"name": name, "auto_rebuild": environment.auto_rebuild, "smoke_test": environment.smoke_test}
-    return {label: text for label, text in given.items() if text}
-
-
-def note(
-    asked: Mapping[str, Json],
-    built: Built,
-    request: Request,
-    identity: Mapping[str, str],
-    store: DirectoryStore,
-) -> None:
-    """Add a line for a delivery; `asked` are the inputs of its environment's trace."""
-    if request.lane == TRIAL:
-        return
-    inputs: Any = asked["inputs"]
-    definition, to = inputs["definition"], request.destination
-    layers: dict[str, int] = {}
-    for layer in built.image.layers:
-        layers[layer.outcome] = layers.get(layer.outcome, 0) + 1
-    line = {
-        "at": round(time.time(), 3),
-        "environment": xxhash.xxh3_128_hexdigest(as_recorded(definition)),
-        "trace": key_of_inputs(asked).hex,
-        "digest": str(built.image.digest),
-        "base": inputs["base"],
-        "image": definition["image"],
-        "to": to.text,
-        "lane": request.lane,
-        "seconds": round(built.seconds, 6),
-        "sent": built.delivered.bytes_pushed,
-        "layers": layers,
-        **identity,
-    }
-    if made := [layer for layer in built.image.layers if layer.outcome == "built"]:
-        line["made"] = [
-            (each.planned.title, round(each.seconds, 3), each.layer.descriptor.size) for each in made
-        ]
-    with contextlib.suppress(OSError):
-        journal.append(folder(store), line)
 
 
 def read_requests(store: DirectoryStore, since: float = 0.0) -> list[Asked]:

@@ -20,7 +20,7 @@ from ..cache.store import Trace
 from ..errors import DefinitionError, IntegrityError, RegistryError, StoreError
 from .built import Built
 from .destination import deliver
-from .requests import identity, note
+from .noting import identity, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

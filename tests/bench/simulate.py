@@ -1,4 +1,4 @@
-"""A month of submissions against the warming planner and two plain rules, in simulated time.
+"""A month of submissions against the warming planner and plain rules, in simulated time.
 
     python tests/bench/simulate.py [--seed N]
 
@@ -6,7 +6,9 @@
 user, and releases (a new digest for an environment) by a seeded generator. Every hour (or every day, as a
 nightly prebuild would) each rule chooses whole images for a node within the same byte budget, from the past
 alone; until the next choice the node holds what was chosen. A request is a hit if all its layers are there,
-and saves the seconds that moving those layers which are there would have taken.
+and saves the seconds that moving those layers which are there would have taken. A node that keeps what jobs
+pulled, and nobody warms, is beside them: it reacts to each request at once, and evicts least recently used
+layers.
 """
 
 from __future__ import annotations
@@ -145,6 +147,25 @@ def replay(requests: Sequence[Request], images: dict[str, Image], rule: Rule, pe
     return Score(hits / counted, saved / total)
 
 
+def pulled(requests: Sequence[Request], images: dict[str, Image], budget: int) -> Score:
+    """A node that nobody warms: layers stay as jobs pulled them, the least recently used go."""
+    hits = counted = 0
+    saved = total = 0.0
+    there: dict[str, int] = {}
+    for request in requests:
+        blobs = images[request.environment].blobs
+        if request.at >= WARM_UP:
+            whole = blobs.keys() <= there.keys()
+            counted += 1
+            hits += whole
+            saved += sum(size for blob, size in blobs.items() if blob in there) / SPEED + WHOLE * whole
+            total += sum(blobs.values()) / SPEED + WHOLE
+        there = {blob: size for blob, size in there.items() if blob not in blobs} | dict(blobs)
+        while sum(there.values()) > budget:
+            del there[next(iter(there))]
+    return Score(hits / counted, saved / total)
+
+
 def rules(images: dict[str, Image], budget: int) -> dict[str, Rule]:
     spans = (0.25, 0.5, 1, 3)
     own = {f"planner, half-life {days:g} d": planned(images, budget, days * DAY) for days in spans}
@@ -166,9 +187,13 @@ def main() -> None:
         for share in (0.05, 0.15, 0.4):
             budget = int(sum(sizes.values()) * share)
             print(f"\nchosen {often}, budget {budget / 1e9:.1f} GB ({share:.0%} of it)")
+            show("nobody warms, LRU layers", pulled(requests, images, budget))
             for name, rule in rules(images, budget).items():
-                score = replay(requests, images, rule, period)
-                print(f"  {name:<26} hits {score.hits:6.1%}   seconds saved {score.saved:6.1%}", flush=True)
+                show(name, replay(requests, images, rule, period))
+
+
+def show(name: str, score: Score) -> None:
+    print(f"  {name:<26} hits {score.hits:6.1%}   seconds saved {score.saved:6.1%}", flush=True)
 
 
 if __name__ == "__main__":
