@@ -84,7 +84,7 @@ class Settings:
     auto_rebuild: str = "Disabled"
     """For environments that do not say: `Disabled`, or `OnBaseImageUpdate` to follow their base's tag."""
     smoke_test: str = "python -c 'import sys'"
-    """What a rebuilt image must run before the roll-out goes on; empty for nothing."""
+    """What a rebuilt image that has a python must run before a roll-out goes on; empty for nothing."""
 
     @property
     def workers(self) -> int:

@@ -7,6 +7,8 @@ up for by the next look.
     first stage   the least wanted `stage` percent, one at least: built, smoke-tested, then delivered together
     then          one by one; those with a smoke test of their own are tested too
 
+The settings' smoke test is for environments that have a python; one of its own is always run.
+
 A failure stops the roll-out: tags that did not move stay, and `held`, `failed` and `waiting` environments are
 left alone until the tag moves again or somebody asks for it by `prebake bases check`.
 """
@@ -183,10 +185,10 @@ class _Rollout:
     def _try(self, each: Dependent, *, test_all: bool) -> Built:
         self.progress.step(f"assembling {each.title} on {self.base.at(self.digest)}")
         built = self._ensure(each, "", TRIAL)
-        own = each.known.asked.smoke_test
-        if own or test_all:
+        usual = self.workspace.settings.smoke_test if test_all and _has_python(built) else ""
+        if command := each.known.asked.smoke_test or usual:
             self.progress.step(f"testing {each.title}")
-            smoke_test(built.image, own or self.workspace.settings.smoke_test, self.workspace, self.progress)
+            smoke_test(built.image, command, self.workspace, self.progress)
         return built
 
     def _deliver(self, each: Dependent, built: Built) -> Result:
@@ -218,3 +220,9 @@ class _Rollout:
         told = Result(at, str(self.base), str(self.digest), environment, each.title, outcome, **more)
         journal.append(self.workspace.local.root / "bases", asdict(told))
         return told
+
+
+def _has_python(built: Built) -> bool:
+    """The usual smoke test is for those; an image without packages of ours may hold anything."""
+    names = (name for layer in built.image.layers for name in layer.planned.contents)
+    return any(name.startswith("python ") for name in names)

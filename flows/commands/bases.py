@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .options import json_option
+from .verbs import Verb, declare, no_options, run_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
 
     from ..bases.follow import Policy, Result
-
-    _Declare = Callable[[argparse.ArgumentParser], None]
-    _Verb = tuple[str, _Declare, Callable[[argparse.Namespace], int]]
 
 EXAMPLES = """
   prebake bases status
@@ -25,27 +21,10 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, (text, declare, run_verb) in _VERBS.items():
-        own = verbs.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog=f"examples:\n  prebake bases {name}\n  prebake bases {name} --json",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.set_defaults(verb=run_verb)
-        declare(json_option(own))
+    declare(parser, "bases", _VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
-
-
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    pass
+run = run_verb
 
 
 def _check_options(parser: argparse.ArgumentParser) -> None:
@@ -136,12 +115,23 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS: dict[str, _Verb] = {
-    "check": (
+_VERBS = {
+    "check": Verb(
         "look at base tags now, and rebuild in stages what stands on an older one",
+        ("", " registry.example.com/base/ubuntu:24.04 --stage 20"),
         _check_options,
         _check,
     ),
-    "watch": ("do so whenever a tag moves, until interrupted", _watch_options, _watch),
-    "status": ("tell which environments stand on an older base than their tag names", _no_options, _status),
+    "watch": Verb(
+        "do so whenever a tag moves, until interrupted",
+        (" --listen 127.0.0.1:8765", " --least 1h --most 2h --json"),
+        _watch_options,
+        _watch,
+    ),
+    "status": Verb(
+        "tell which environments stand on an older base than their tag names",
+        ("", " --json"),
+        no_options,
+        _status,
+    ),
 }

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import file_options, json_option, load, request, solve_options
+from .options import file_options, load, request, solve_options
+from .verbs import Verb, declare, no_options, run_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
 
 EXAMPLES = """
   prebake cache stats
@@ -19,35 +18,12 @@ EXAMPLES = """
   prebake cache ls 'numpy-*' --recipe conda/1"""
 
 
-@dataclass(frozen=True)
-class _Verb:
-    """What it does, in words; arguments as examples; its options; what runs."""
-
-    text: str
-    examples: tuple[str, ...]
-    options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, verb in _VERBS.items():
-        own = verbs.add_parser(
-            name,
-            help=verb.text,
-            description=verb.text[0].upper() + verb.text[1:] + ".",
-            epilog="examples:" + "".join(f"\n  prebake cache {name}{example}" for example in verb.examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.set_defaults(verb=verb.run)
-        verb.options(json_option(own))
+    declare(parser, "cache", _VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
+run = run_verb
 
 
 def _ls_options(parser: argparse.ArgumentParser) -> None:
@@ -81,10 +57,6 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
 
 def _key_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="where the private key goes; must not exist")
-
-
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    pass
 
 
 def _stats(options: argparse.Namespace) -> int:
@@ -183,26 +155,24 @@ def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> Non
 
 
 _VERBS = {
-    "stats": _Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
-    "ls": _Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
-    "prune": _Verb(
+    "stats": Verb("count and measure what the stores hold", ("", " --json"), no_options, _stats),
+    "ls": Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
+    "prune": Verb(
         "delete what no trace reaches, and what is too old or too much, from a store",
         (" --dry-run", " --max-age 30d --max-size 200GB", " --tier workspace --max-age 180d"),
         _prune_options,
         _prune,
     ),
-    "pin": _Verb(
+    "pin": Verb(
         "keep traces and images from being pruned",
         (f" vision-v1 sha256:{'5f' * 32}",),
         _pin_options,
         _pin,
     ),
-    "unpin": _Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
-    "pins": _Verb("list what is pinned", ("",), _no_options, _pins),
-    "promote": _Verb(
+    "unpin": Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
+    "pins": Verb("list what is pinned", ("",), no_options, _pins),
+    "promote": Verb(
         "copy an environment that was built to the global tier", (" env.yml",), _promote_options, _promote
     ),
-    "key": _Verb(
-        "make a key that signs traces; print its public part", (" signing.pem",), _key_options, _key
-    ),
+    "key": Verb("make a key that signs traces; print its public part", (" signing.pem",), _key_options, _key),
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import TYPE_CHECKING
 
-from .options import json_option
+from .verbs import Verb, declare, no_options, run_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import argparse
+    from collections.abc import Sequence
 
     from ..warming.grade import Grade
     from ..warming.survey import Aim
@@ -23,17 +23,10 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, (text, run_verb) in _VERBS.items():
-        own = verbs.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog=f"examples:\n  prebake warm {name}\n  prebake warm {name} --json",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.set_defaults(verb=run_verb)
-        _target_options(json_option(own))
+    declare(parser, "warm", _VERBS)
+
+
+run = run_verb
 
 
 def _target_options(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +34,6 @@ def _target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", action="append", default=[], metavar="PLACE", help=places)
     size = "bytes of images in each target, as 20GB (default: setting warm_budget)"
     parser.add_argument("--budget", default="", metavar="SIZE", help=size)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
 
 
 def _opened(options: argparse.Namespace) -> tuple[Workspace, Aim]:
@@ -106,9 +93,17 @@ def _table(grades: Sequence[Grade]) -> str:
     return "\n".join(map(str, grades)) or "nothing was warmed yet"
 
 
-_VERBS: dict[str, tuple[str, Callable[[argparse.Namespace], int]]] = {
-    "plan": ("show what should be where, by expected seconds saved", _plan),
-    "run": ("bring every target to what it should hold", _run),
-    "status": ("compare what is there with what should be", _status),
-    "report": ("grade what was warmed: used within its horizon, in vain, or needed and not there", _report),
+_PLACES = " --target docker: --budget 20GB"
+_VERBS = {
+    "plan": Verb(
+        "show what should be where, by expected seconds saved", ("", _PLACES), _target_options, _plan
+    ),
+    "run": Verb("bring every target to what it should hold", ("", _PLACES), _target_options, _run),
+    "status": Verb("compare what is there with what should be", ("", " --json"), _target_options, _status),
+    "report": Verb(
+        "grade what was warmed: used within its horizon, in vain, or needed and not there",
+        ("", " --json"),
+        no_options,
+        _report,
+    ),
 }

@@ -3,7 +3,8 @@
     docker:unix:///var/run/docker.sock     oci:/mnt/node/images     mirror.example.com/team/warm
 
 Each keeps what was put there under a name of ours that is the image's digest, so that what is there can be
-asked of the target itself, and nothing else there is ever taken away.
+asked of the target itself, and nothing else there is ever taken away. A registry deletes an image under all
+its tags: give warming a repository of its own.
 """
 
 from __future__ import annotations

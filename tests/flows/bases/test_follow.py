@@ -114,9 +114,14 @@ def test_a_failure_after_the_first_stage_leaves_the_rest_waiting(fleet: Fleet) -
     fleet.base.move("bad")
     assert outcomes(fleet, stage=34) == [("env-0", REBUILT), ("env-1", REBUILT), ("env-2", FAILED)]
     assert fleet.head(2) == before
-    fleet.base.move("good again")
-    fleet.build(1)
-    assert ("env-2", FAILED) in outcomes(fleet, stage=34)
+
+
+def test_an_image_without_python_needs_not_pass_the_usual_test(fleet: Fleet) -> None:
+    file = fleet.folder / "bare.yml"
+    file.write_text(f"image: {fleet.base.name}\nname: bare\nauto_rebuild: OnBaseImageUpdate\n")
+    prebake.ensure(prebake.load(file), workspace=fleet.machine)
+    fleet.base.move("patched")
+    assert outcomes(fleet) == [("bare", REBUILT)]
 
 
 def test_a_base_that_is_gone(fleet: Fleet) -> None:

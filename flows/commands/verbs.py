@@ -1,0 +1,48 @@
+"""Commands that have verbs: `prebake cache prune`, `prebake warm run`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .options import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What it does, in words; arguments as examples; its options; what runs."""
+
+    text: str
+    examples: tuple[str, ...]
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def declare(parser: argparse.ArgumentParser, command: str, verbs: Mapping[str, Verb]) -> None:
+    """Give each verb a parser with its options, `--json` and examples."""
+    parsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, verb in verbs.items():
+        examples = "".join(f"\n  prebake {command} {name}{example}" for example in verb.examples)
+        own = parsers.add_parser(
+            name,
+            help=verb.text,
+            description=verb.text[0].upper() + verb.text[1:] + ".",
+            epilog=f"examples:{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        own.set_defaults(verb=verb.run)
+        verb.options(json_option(own))
+
+
+def run_verb(options: argparse.Namespace) -> int:
+    """Do what the verb says."""
+    verb: Callable[[argparse.Namespace], int] = options.verb
+    return verb(options)
+
+
+def no_options(parser: argparse.ArgumentParser) -> None:
+    """For a verb that has none of its own."""
