@@ -7,7 +7,7 @@ destination's last line whose image it holds. So nothing is registered, and noth
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...cache.reference import Reference
@@ -16,26 +16,27 @@ from ..requests import read_requests
 from ..wiring import ON_DEMAND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ...builders.pin import Registries
     from ..known import Known
     from ..requests import Asked
     from ..wiring import Workspace
 
 FOLLOWS = "OnBaseImageUpdate"
-_STORE = ""
+STORE = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dependent:
-    """An environment on a base tag; `places` holds where its image is -> the base's digest it was made on.
+    """An environment on a base tag; `places` holds where its image is -> how it came there.
 
     The store is the place without a name. `requests` says how often it was asked for.
     """
 
     known: Known
     base: Reference
-    places: dict[str, str]
+    places: Mapping[str, Asked]
     requests: int
     follows: bool
 
@@ -44,9 +45,23 @@ class Dependent:
         """How people know it."""
         return self.known.asked.title
 
-    def stale(self, digest: str) -> list[str]:
-        """The places whose image was made on another digest than this."""
-        return sorted(place for place, made_on in self.places.items() if made_on != digest)
+    def fresh(self, digest: str) -> bool:
+        """Whether what the environment is now was made on this digest of its base."""
+        return self.places[STORE].base == digest
+
+    def stale(self, digest: str) -> Dependent:
+        """The same with those places alone whose image was made on another digest."""
+        kept = {place: asked for place, asked in self.places.items() if asked.base != digest}
+        return replace(self, places=kept)
+
+    def owned(self, registries: Registries) -> Dependent:
+        """The same without tags that hold another image now: somebody else's, or taken by another machine."""
+        kept = {
+            place: asked
+            for place, asked in self.places.items()
+            if place == STORE or str(registries.head(Reference.parse(place))) == asked.digest
+        }
+        return replace(self, places=kept)
 
 
 def dependents(workspace: Workspace) -> list[Dependent]:
@@ -63,12 +78,12 @@ def dependents(workspace: Workspace) -> list[Dependent]:
     return sorted(found, key=lambda each: (each.requests, each.title, each.known.asked.environment))
 
 
-def _places(requests: Sequence[Asked]) -> dict[str, dict[str, str]]:
+def _places(requests: Sequence[Asked]) -> dict[str, dict[str, Asked]]:
     """Per environment the registry tags that hold its image, and the store."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    found: dict[str, dict[str, Asked]] = defaultdict(dict)
     for asked in {asked.to: asked for asked in requests}.values():
         if asked.to and not asked.to.startswith(("docker:", "oci:")):
-            found[asked.environment][asked.to] = asked.base
+            found[asked.environment][asked.to] = asked
     for environment, asked in latest(requests).items():
-        found[environment][_STORE] = asked.base
+        found[environment][STORE] = asked
     return found

@@ -112,17 +112,13 @@ def follow(
         digest = workspace.registries.head(base)
         if digest is None:
             raise DefinitionError("the base image does not exist", facts={"image": base})
-        stale = [
-            each
-            for each in dependents(workspace)
-            if each.base == base
-            and each.follows
-            and each.stale(str(digest))
-            and (each.known.asked.environment, str(digest)) not in skip
-        ]
-        known = TagMemo(math.inf)
-        known.get(base, lambda _: digest)  # should the tag move meanwhile, the roll-out does not see it
-        return _Rollout(base, digest, replace(workspace, tags=known), policy, progress).run(stale)
+        every = (each for each in dependents(workspace) if each.base == base and each.follows)
+        wanted = (each for each in every if (each.known.asked.environment, str(digest)) not in skip)
+        stale = [each.stale(str(digest)).owned(workspace.registries) for each in wanted]
+        tags = TagMemo(math.inf)
+        tags.get(base, lambda _: digest)  # should the tag move meanwhile, the roll-out does not see it
+        rollout = _Rollout(base, digest, replace(workspace, tags=tags), policy, progress)
+        return rollout.run([each for each in stale if each.places])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,8 +149,7 @@ class _Rollout:
         """Why an environment cannot go along; empty if it can."""
         if self.policy.incompatible == REBUILD:
             return dict.fromkeys(stale, "")
-        new = str(self.digest)
-        return {each: self._reason({each.places[place] for place in each.stale(new)}) for each in stale}
+        return {each: self._reason({asked.base for asked in each.places.values()}) for each in stale}
 
     def _reason(self, old: Iterable[str]) -> str:
         try:
@@ -193,9 +188,8 @@ class _Rollout:
 
     def _deliver(self, each: Dependent, built: Built) -> Result:
         """Move its tags. The store is the last place: what is recorded for it, the environment is now."""
-        places = sorted(each.stale(str(self.digest)), reverse=True)
         try:
-            moved = [self._ensure(each, place, REBUILD) for place in places]
+            moved = [self._ensure(each, place, REBUILD) for place in sorted(each.places, reverse=True)]
         except PrebakeError as error:
             return self._failed(each, error)
         return self._note(

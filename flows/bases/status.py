@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...cache.reference import Reference
     from ..progress import Progress
     from ..wiring import Workspace
+    from .dependents import Dependent
 
 FRESH, STALE, UNKNOWN = "fresh", "stale", "unknown"
 
@@ -48,7 +49,7 @@ def freshness(workspace: Workspace, progress: Progress) -> list[Freshness]:
         Freshness(
             each.title,
             str(each.base),
-            _state(tags[each.base], bool(each.stale(tags[each.base]))),
+            _state(each, tags[each.base]),
             each.known.asked.base,
             tags[each.base],
             each.follows,
@@ -58,8 +59,8 @@ def freshness(workspace: Workspace, progress: Progress) -> list[Freshness]:
     ]
 
 
-def _state(tag: str, stale: bool) -> str:
-    return (STALE if stale else FRESH) if tag else UNKNOWN
+def _state(each: Dependent, tag: str) -> str:
+    return (FRESH if each.fresh(tag) else STALE) if tag else UNKNOWN
 
 
 def _head(base: Reference, workspace: Workspace, progress: Progress) -> str:

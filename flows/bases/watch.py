@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ..wiring import Workspace
     from .follow import Policy, Result
 
+# docker-registry tells of a push when it has stored the manifest, and moves the tag after that: who looks at
+# once may see the old image, and hears no more of it.
+_LOOK_AGAIN = 3.0
 _LONGEST_NAP = 60.0  # environments that are new are noticed after as many seconds
 
 
@@ -66,7 +69,7 @@ class Watch:
         now = time.time()
         chosen = {base for base in watched if self.due[base] <= now or _name(base) in told}
         for base in chosen:
-            self.due[base] = self.pace.next(now)
+            self.due[base] = now + _LOOK_AGAIN if _name(base) in told else self.pace.next(now)
         return chosen
 
     def _told(self, seconds: float) -> Iterator[tuple[str, str]]:

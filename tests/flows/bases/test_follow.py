@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 import prebake
@@ -14,8 +16,14 @@ from prebake.flows.bases.status import freshness
 from prebake.flows.known import latest
 from prebake.flows.progress import Silent
 from prebake.flows.requests import read_requests
+from world.tools import run
 
 from .conftest import Fleet
+
+if TYPE_CHECKING:
+    from conftest import SampleWorld
+
+PLAIN = ("--quiet", "--src-tls-verify=false", "--dest-tls-verify=false")
 
 
 def outcomes(fleet: Fleet, stage: int = 10, incompatible: str = "hold") -> list[tuple[str, str]]:
@@ -114,6 +122,17 @@ def test_a_failure_after_the_first_stage_leaves_the_rest_waiting(fleet: Fleet) -
     fleet.base.move("bad")
     assert outcomes(fleet, stage=34) == [("env-0", REBUILT), ("env-1", REBUILT), ("env-2", FAILED)]
     assert fleet.head(2) == before
+
+
+def test_a_tag_that_somebody_else_took_is_left_alone(fleet: Fleet, world: SampleWorld) -> None:
+    """Another machine's delivery is not in this one's record."""
+    fleet.build(1)
+    run("skopeo", "--insecure-policy", "copy", *PLAIN, f"docker://{world.base}", f"docker://{fleet.tag(0)}")
+    theirs = fleet.head(0)
+    fleet.base.move("patched")
+    assert outcomes(fleet) == [("env-0", REBUILT)]
+    assert fleet.head(0) == theirs
+    assert fleet.follow() == []
 
 
 def test_an_image_without_python_needs_not_pass_the_usual_test(fleet: Fleet) -> None:
