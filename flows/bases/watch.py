@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from ..wiring import Workspace
     from .follow import Policy, Result
 
-# docker-registry tells of a push when it has stored the manifest, and moves the tag after that: who looks at
-# once may see the old image, and hears no more of it.
+# docker-registry tells of a push when it has stored the manifest, and moves the tag after that (see
+# PutManifest in registry/handlers/manifests.go): who looks at once may see the old image, and hears no more
+# of it.
 _LOOK_AGAIN = 3.0
 _LONGEST_NAP = 60.0  # environments that are new are noticed after as many seconds
 

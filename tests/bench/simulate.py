@@ -1,14 +1,13 @@
 """A month of submissions against the warming planner and plain rules, in simulated time.
 
-    python tests/bench/simulate.py [--seed N]
+    python tests/bench/simulate.py [--seed N] [--every MINUTES ...]
 
-500 environments that share layers, 10,000 requests by Zipf's law with a popularity that drifts, bursts of one
-user, and releases (a new digest for an environment) by a seeded generator. Every hour (or every day, as a
-nightly prebuild would) each rule chooses whole images for a node within the same byte budget, from the past
-alone; until the next choice the node holds what was chosen. A request is a hit if all its layers are there,
-and saves the seconds that moving those layers which are there would have taken. A node that keeps what jobs
-pulled, and nobody warms, is beside them: it reacts to each request at once, and evicts least recently used
-layers.
+500 environments that share layers, 10,000 requests by Zipf's law with a popularity that drifts and bursts
+of one user, by a seeded generator. Every hour (or every day, as a nightly prebuild would) each rule chooses
+whole images for a node within the same byte budget, from the past alone; until the next choice the node
+holds what was chosen. A request is a hit if all its layers are there, and saves the seconds that moving
+those layers which are there would have taken. A node that keeps what jobs pulled, and nobody warms, is
+beside them: it reacts to each request at once, and evicts the least recently used layers.
 """
 
 from __future__ import annotations
@@ -176,20 +175,23 @@ def rules(images: dict[str, Image], budget: int) -> dict[str, Rule]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A simulated month.")
     parser.add_argument("--seed", type=int, default=1)
-    dice = random.Random(parser.parse_args().seed)
+    every = "minutes between two choices"
+    parser.add_argument("--every", type=int, nargs="+", default=[60, 1440], help=every)
+    chosen = parser.parse_args()
+    dice = random.Random(chosen.seed)
     images = {image.environment: image for image in make_images(dice)}
     requests = make_requests(dice)
     sizes = {blob: size for image in images.values() for blob, size in image.blobs.items()}
     nominal = sum(sum(image.blobs.values()) for image in images.values())
     print(f"{len(requests)} requests, {len(images)} images, {nominal / 1e9:.0f} GB nominal,", end=" ")
     print(f"{sum(sizes.values()) / 1e9:.1f} GB with shared layers once")
-    for period, often in ((HOUR, "hourly"), (DAY, "daily")):
+    for minutes in chosen.every:
         for share in (0.05, 0.15, 0.4):
             budget = int(sum(sizes.values()) * share)
-            print(f"\nchosen {often}, budget {budget / 1e9:.1f} GB ({share:.0%} of it)")
+            print(f"\nchosen every {minutes} minutes, budget {budget / 1e9:.1f} GB ({share:.0%} of it)")
             show("nobody warms, LRU layers", pulled(requests, images, budget))
             for name, rule in rules(images, budget).items():
-                show(name, replay(requests, images, rule, period))
+                show(name, replay(requests, images, rule, minutes * 60.0))
 
 
 def show(name: str, score: Score) -> None:
