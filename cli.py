@@ -1,7 +1,7 @@
 """The front door: `prebake COMMAND`. Commands are in flows/commands/; only the one asked for is imported.
 
-Exit codes: 0 done, 1 something was found wrong (verify), 2 to 8 by kind of error (see errors.py),
-130 interrupted; `run` gives the command's own.
+Exit codes: 0 done, 1 something was found wrong (verify) or a remote run was canceled, 2 to 8 by kind of
+error (see errors.py), 130 interrupted; `run` gives the command's own.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ _COMMANDS = {
     "bases": "follow base images whose tags move",
     "warm": "put images where jobs will run",
     "report": "write an HTML page about the store",
+    "serve": "serve with an environment, or check that it can",
+    "submit": "run a job: code and data in an environment, recorded",
+    "jobs": "list, show and stop jobs, print what they said",
+    "env": "register, list, compare and share named environments",
+    "task": "run an ACR task file: build, push and cmd steps",
+    "runs": "have environments built elsewhere; list, show, follow and cancel that",
+    "wait": "block until an image can be pulled",
+    "worker": "take remote runs and build them",
+    "up": "start a Prefect server and a worker on this machine",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",
 }

@@ -35,6 +35,10 @@ class Settings:
     """Registries that speak plain HTTP; loopback ones do without being named."""
     mirrors: tuple[tuple[str, str], ...] = ()
     """Canonical URL prefix -> where to fetch it; locks keep the canonical one."""
+    image_mirrors: tuple[tuple[str, str], ...] = ()
+    """Canonical prefix of base images (`docker.io/library`) -> where to fetch them; digests stay the same."""
+    docker_network: str = ""
+    """Network of RUN in a Dockerfile, for instance `host`; empty means the Docker Engine's default."""
     default_channels: tuple[str, ...] = ("conda-forge",)
     """Channels of a definition that names none."""
     pip_index: str = "https://pypi.org/simple"
@@ -66,12 +70,24 @@ class Settings:
     """Layers that a remote tier has are fetched when something reads them (`lazy`), or on a hit (`eager`)."""
     leases: str = ""
     """Who builds what just now: `postgresql+psycopg://...` for machines that share a tier."""
+    task_network: str = ""
+    """Docker network mode of a task's containers that name none; empty is a bridge of the run's own."""
+    catalog: str = ""
+    """Registered environments: `postgresql+psycopg://...` for a team; none means a file in the store."""
+    catalogs: tuple[tuple[str, str], ...] = ()
+    """Catalogs of others by the name that `azureml://registries/NAME/...` gives them; they are only read."""
+    lease_expiry: int = 15
+    """After how many seconds of silence its holder counts as dead; the same on machines that share leases."""
+    prefect_api: str = ""
+    """Prefect's API, for remote runs: `http://HOST:4200/api`; none means what PREFECT_API_URL says."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
     """Public keys whose traces are believed in the workspace; none means all that is there."""
     global_writers: tuple[str, ...] = ()
     """The same for the global tier."""
+    images: str = ""
+    """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
 
     warm_targets: tuple[str, ...] = ()
     """Where jobs will run and `prebake warm` puts images: `docker:[URL]`, `oci:FOLDER`, `HOST/REPOSITORY`."""
@@ -99,7 +115,8 @@ _ALLOWED = {
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
-_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
+_PAIRS = {"mirrors": "CANONICAL=MIRROR", "image_mirrors": "CANONICAL=MIRROR", "catalogs": "NAME=URL"}
+_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0, "lease_expiry": 1}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 
@@ -166,12 +183,13 @@ def _unknown(name: str, where: str, known: tuple[str, ...]) -> SettingsError:
 
 
 def _split(name: str, value: str) -> Any:
-    """Variables hold text; lists are separated by white space, mirrors are CANONICAL=MIRROR."""
-    default = getattr(Settings, name.removeprefix("PREBAKE_").lower(), "")
+    """Variables hold text; lists are separated by white space, pairs are NAME=VALUE."""
+    field = name.removeprefix("PREBAKE_").lower()
+    default = getattr(Settings, field, "")
     if not isinstance(default, tuple):
         return value
     items = value.split()
-    if name != "PREBAKE_MIRRORS":
+    if field not in _PAIRS:
         return items
     return dict(item.split("=", 1) for item in items) if all("=" in item for item in items) else value
 
@@ -192,8 +210,8 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
     """What a setting may be, in words and as a function that raises TypeError or ValueError."""
     if name in _ALLOWED:
         return ", ".join(_ALLOWED[name]), functools.partial(_one_of, _ALLOWED[name])
-    if name == "mirrors":
-        return "CANONICAL=MIRROR, or a table of such in the file", _pairs
+    if name in _PAIRS:
+        return f"{_PAIRS[name]}, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
     if name == "signing_key":

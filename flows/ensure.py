@@ -33,6 +33,10 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
 
     A blob that turns out to be corrupt or gone on its way to the destination is made again, once.
     """
+    if environment.registered:
+        from .registered import ensure_registered
+
+        return ensure_registered(environment, request, workspace, progress)
     start = time.perf_counter()
     try:
         done = _ensure(environment, request, workspace, progress)
@@ -67,7 +71,8 @@ def _ensure(
     asked = environment_inputs(definition_inputs(environment.definition), base, world, workspace.recipe)
     found = recall(asked, base, world)
     if found:
-        return asked, found, deliver(found, request.destination, workspace, progress)
+        to = request.destination
+        return asked, found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
     from ..builders.resolve import resolve_on  # solvers, encoders, uploads: not on the hit path
     from .build import build_environment
     from .guard import archives_of, channels_asked, guarded, registries_of

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..builders.pin import pin
+from ..builders.pin import pin, pin_plain
 from ..builders.recall import recall
 from ..cache.digest import Digest, Key
 from ..cache.inventory import trace_path
@@ -58,7 +58,9 @@ def latest(requests: Iterable[Asked]) -> dict[str, Asked]:
 
 
 def known(asked: Asked, workspace: Workspace) -> Known | None:
-    """What its trace says; None if the local store has it no more."""
+    """What its trace says; None if the local store has it no more, or it was built from a Dockerfile."""
+    if not asked.image:
+        return None
     try:
         data = trace_path(workspace.local, Key(asked.trace)).read_bytes()
         return Known(asked, json.loads(data))
@@ -71,5 +73,6 @@ def recalled(found: Known, workspace: Workspace, progress: Progress) -> ImageRes
     inputs = found.inputs["inputs"]
     world = workspace.world(Request(), progress.step)
     image = str(Reference.parse(inputs["definition"]["image"]).at(Digest.parse(inputs["base"])))
-    base = pin(image, world.platform, workspace.recipe.prefix, world.registries, world.store)
+    solved = inputs["definition"]["conda"]
+    base = pin(image, world, workspace.recipe.prefix) if solved else pin_plain(image, world)
     return recall(found.inputs, base, world)

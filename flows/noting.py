@@ -59,7 +59,7 @@ def note(
         "trace": key_of_inputs(asked).hex,
         "digest": str(built.image.digest),
         "base": inputs["base"],
-        "image": definition["image"],
+        "image": definition["image"] or "",
         "to": to.text,
         "lane": request.lane,
         "seconds": round(built.seconds, 6),

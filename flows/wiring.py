@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..builders.around import directly
 from ..builders.grouping import Budget
 from ..builders.pin import Registries
 from ..builders.recipe import Recipe
@@ -26,6 +27,8 @@ from .destination import STORE, Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..builders.around import Around
+    from ..builders.docker_access import Access
     from ..cache.credentials import Credentials
     from ..cache.leases import Leases
     from ..cache.origins import Origins
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from ..cache.registry import Repository
     from ..cache.tiered import Tier
     from ..cache.transport import Transport
+    from ..config.catalog.catalog import Catalog
 
 ON_DEMAND, TRIAL = "on-demand", "trial"
 
@@ -43,11 +47,13 @@ class Request:
 
     `lane` tells who asks: a person or a job (`on-demand`), or the platform for its own ends; what is built on
     `trial` counts for nothing until it is delivered.
+    `around` runs the pieces of work, should there be any to do.
     """
 
     destination: Destination = STORE
     policy: str = ""
     allow_sdist: frozenset[str] = frozenset()
+    around: Around = directly
     lane: str = ON_DEMAND
 
 
@@ -79,7 +85,33 @@ class Workspace:
         """Who makes what just now."""
         from ..cache.leases import Leases
 
-        return Leases(self.settings.leases or f"sqlite:///{self.settings.store}/leases.db")
+        url = self.settings.leases or f"sqlite:///{self.settings.store}/leases.db"
+        return Leases(url, self.settings.lease_expiry)
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """Registered environments."""
+        from ..config.catalog import open_catalog
+
+        return open_catalog(self.settings.catalog or f"sqlite:///{self.settings.store}/catalog.db")
+
+    def catalog_of(self, registry: str | None) -> Catalog:
+        """The catalog that a reference means by `registry`; None means our own. Raises SettingsError."""
+        from ..config.catalog import open_catalog
+
+        others = dict(self.settings.catalogs)
+        if registry is None:
+            return self.catalog
+        if registry not in others:
+            facts = {"known": ", ".join(others) or "none"}
+            hint = "name it in the setting `catalogs`, as NAME=URL"
+            raise SettingsError(f"there is no catalog `{registry}`", facts=facts, hint=hint)
+        return open_catalog(others[registry])
+
+    @property
+    def user(self) -> str:
+        """Who asks, for records that people read."""
+        return self.environ.get("LOGNAME") or self.environ.get("USER") or f"uid {os.getuid()}"
 
     def store(self, report: Callable[[str], None]) -> Tiers:
         """All tiers as one; `report` hears of what cannot be believed."""
@@ -121,7 +153,8 @@ class Workspace:
     @functools.cached_property
     def registries(self) -> Registries:
         """How base images are found."""
-        return Registries(self.repository, frozenset(self.settings.insecure), self.tags)
+        own = self.settings
+        return Registries(self.repository, frozenset(own.insecure), self.tags, mirrors=own.image_mirrors)
 
     @property
     def docker_host(self) -> str | None:
@@ -133,6 +166,15 @@ class Workspace:
         """TLS certificates for it, by Docker's own variables."""
         folder = self.environ.get("DOCKER_CERT_PATH")
         return Path(folder) if folder and self.environ.get("DOCKER_TLS_VERIFY") else None
+
+    @property
+    def engine(self) -> Access:
+        """The Docker Engine, for Dockerfiles."""
+        from ..builders.docker_access import Access
+
+        host, network = self.docker_host, self.settings.docker_network
+        found = self.credentials
+        return Access(host, self.docker_certificates, network, environ=self.environ, credentials=found)
 
     def repository(self, reference: Reference) -> Repository:
         """The repository a reference is in."""
@@ -167,6 +209,7 @@ class Workspace:
             own.platform,
             own.cuda,
             _normal(request.allow_sdist),
+            around=request.around,
             report=report,
         )
 

@@ -71,8 +71,8 @@ def dependents(workspace: Workspace) -> list[Dependent]:
     places = _places(requests)
     found = []
     for environment, asked in latest(requests).items():
-        base, trace = Reference.parse(asked.image), known(asked, workspace)
-        if trace and base.digest is None:
+        trace = known(asked, workspace)
+        if trace and (base := Reference.parse(asked.image)).digest is None:
             follows = (asked.auto_rebuild or workspace.settings.auto_rebuild) == FOLLOWS
             found.append(Dependent(trace, base, places[environment], counts[environment], follows))
     return sorted(found, key=lambda each: (each.requests, each.title, each.known.asked.environment))

@@ -109,14 +109,15 @@ def follow(
     local = workspace.local
     lock, wait = local.root / "bases.lock", lambda: progress.step("waiting for another run")
     with store_errors(local.root), alone(lock, wait):
-        digest = workspace.registries.head(base)
+        place = workspace.registries.place(base)
+        digest = workspace.registries.head(place)
         if digest is None:
             raise DefinitionError("the base image does not exist", facts={"image": base})
         every = (each for each in dependents(workspace) if each.base == base and each.follows)
         wanted = (each for each in every if (each.known.asked.environment, str(digest)) not in skip)
         stale = [each.stale(str(digest)).owned(workspace.registries) for each in wanted]
         tags = TagMemo(math.inf)
-        tags.get(base, lambda _: digest)  # should the tag move meanwhile, the roll-out does not see it
+        tags.get(place, lambda _: digest)  # should the tag move meanwhile, the roll-out does not see it
         rollout = _Rollout(base, digest, replace(workspace, tags=tags), policy, progress)
         return rollout.run([each for each in stale if each.places])
 
@@ -149,12 +150,15 @@ class _Rollout:
         """Why an environment cannot go along; empty if it can."""
         if self.policy.incompatible == REBUILD:
             return dict.fromkeys(stale, "")
-        return {each: self._reason({asked.base for asked in each.places.values()}) for each in stale}
+        return {each: self._reason(each) for each in stale}
 
-    def _reason(self, old: Iterable[str]) -> str:
+    def _reason(self, each: Dependent) -> str:
+        if each.known.inputs["inputs"]["definition"]["conda"] is None:
+            return ""  # no layer of ours stands on it
         try:
             new = self._facts(str(self.digest))
-            return next(filter(None, (broken(self._facts(each), new) for each in sorted(old))), "")
+            old = sorted({asked.base for asked in each.places.values()})
+            return next(filter(None, (broken(self._facts(one), new) for one in old)), "")
         except (DefinitionError, RegistryError) as error:  # for another platform, or the old one is gone
             return error.sentence
 
@@ -162,7 +166,9 @@ class _Rollout:
         workspace = self.workspace
         world = workspace.world(Request(), self.progress.step)
         image = str(self.base.at(Digest.parse(digest)))
-        return pin(image, world.platform, workspace.recipe.prefix, world.registries, world.store).facts
+        facts = pin(image, world, workspace.recipe.prefix).facts
+        assert facts, "a base that was pinned to solve for it has facts"
+        return facts
 
     def _stage(self, stage: Sequence[Dependent], *, test_all: bool) -> list[Result]:
         """Build and test all of it, then deliver all of it; or nothing, if one fails."""

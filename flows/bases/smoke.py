@@ -20,7 +20,8 @@ _LAST = 2000  # bytes of output that an error shows
 
 def smoke_test(image: ImageResult, command: str, workspace: Workspace, progress: Progress) -> None:
     """Raises EngineError if the command fails, Unreachable without an engine."""
-    from ...builders.docker import Command, connect, load, run
+    from ...builders.docker import connect, load
+    from ...builders.docker_run import Command, run
     from ...builders.docker_tags import untag
 
     name, output = f"{_REPOSITORY}:{image.digest.hex}", io.BytesIO()

@@ -65,7 +65,7 @@ def _state(each: Dependent, tag: str) -> str:
 
 def _head(base: Reference, workspace: Workspace, progress: Progress) -> str:
     try:
-        return str(workspace.registries.head(base) or "")
+        return str(workspace.registries.head(workspace.registries.place(base)) or "")
     except PrebakeError as error:
         progress.step(f"warning: {base}: {error.sentence}")
         return ""

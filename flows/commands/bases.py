@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from .verbs import Verb, declare, no_options, run_verb
+from .verbs import Verb, add_verbs, no_options, run_verb
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +21,7 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    declare(parser, "bases", _VERBS)
+    add_verbs(parser, "bases", _VERBS)
 
 
 run = run_verb

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .options import file_options, load, request, solve_options
-from .verbs import Verb, declare, no_options, run_verb
+from .verbs import Verb, add_verbs, no_options, run_verb, say
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,7 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    declare(parser, "cache", _VERBS)
+    add_verbs(parser, "cache", _VERBS)
 
 
 run = run_verb
@@ -108,7 +108,7 @@ def _pin(options: argparse.Namespace) -> int:
     from ..wiring import open_workspace
 
     made = pin(open_workspace().local, options.name, [parse_held(text) for text in options.held])
-    _say({"pin": made.to_json()}, f"{made.name} holds {len(options.held)}", options)
+    say({"pin": made.to_json()}, f"{made.name} holds {len(options.held)}", options)
     return 0
 
 
@@ -117,7 +117,7 @@ def _unpin(options: argparse.Namespace) -> int:
     from ..wiring import open_workspace
 
     unpin(open_workspace().local, options.name)
-    _say({"unpinned": options.name}, f"{options.name} holds nothing any more", options)
+    say({"unpinned": options.name}, f"{options.name} holds nothing any more", options)
     return 0
 
 
@@ -127,7 +127,7 @@ def _pins(options: argparse.Namespace) -> int:
 
     pins = list_pins(open_workspace().local)
     lines = [f"{pin.name}\t{held}" for pin in pins for held in (*pin.keys, *pin.digests)]
-    _say({"pins": [pin.to_json() for pin in pins]}, "\n".join(lines) or "there are no pins", options)
+    say({"pins": [pin.to_json() for pin in pins]}, "\n".join(lines) or "there are no pins", options)
     return 0
 
 
@@ -138,7 +138,7 @@ def _promote(options: argparse.Namespace) -> int:
 
     with shown(quiet=options.json) as progress:
         done = promote(load(options), request(options), open_workspace(), progress)
-    _say(done.to_json(), str(done), options)
+    say(done.to_json(), str(done), options)
     return 0
 
 
@@ -146,12 +146,8 @@ def _key(options: argparse.Namespace) -> int:
     from ...cache.signed import make_key
 
     public = make_key(options.file).public_text
-    _say({"public": public}, public, options)
+    say({"public": public}, public, options)
     return 0
-
-
-def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> None:
-    print(json.dumps(data) if options.json else text)
 
 
 _VERBS = {

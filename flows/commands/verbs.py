@@ -1,8 +1,9 @@
-"""Commands that have verbs: `prebake cache prune`, `prebake warm run`."""
+"""A command of several verbs: `prebake cache prune`, `prebake env diff`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,20 +19,20 @@ class Verb:
 
     text: str
     examples: tuple[str, ...]
-    options: Callable[[argparse.ArgumentParser], None]
+    options: Callable[[argparse.ArgumentParser], object]
     run: Callable[[argparse.Namespace], int]
 
 
-def declare(parser: argparse.ArgumentParser, command: str, verbs: Mapping[str, Verb]) -> None:
-    """Give each verb a parser with its options, `--json` and examples."""
-    parsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+def add_verbs(parser: argparse.ArgumentParser, command: str, verbs: Mapping[str, Verb]) -> None:
+    """Declare the verbs of `command`, each with `--json`."""
+    group = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for name, verb in verbs.items():
-        examples = "".join(f"\n  prebake {command} {name}{example}" for example in verb.examples)
-        own = parsers.add_parser(
+        own = group.add_parser(
             name,
             help=verb.text,
             description=verb.text[0].upper() + verb.text[1:] + ".",
-            epilog=f"examples:{examples}",
+            epilog="examples:"
+            + "".join(f"\n  prebake {command} {name}{example}" for example in verb.examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         own.set_defaults(verb=verb.run)
@@ -45,4 +46,9 @@ def run_verb(options: argparse.Namespace) -> int:
 
 
 def no_options(parser: argparse.ArgumentParser) -> None:
-    """For a verb that has none of its own."""
+    """For a verb that takes none."""
+
+
+def say(data: dict[str, object], text: str, options: argparse.Namespace) -> None:
+    """Print one object for scripts, or a text for people."""
+    print(json.dumps(data) if options.json else text)

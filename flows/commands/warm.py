@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from .verbs import Verb, declare, no_options, run_verb
+from .verbs import Verb, add_verbs, no_options, run_verb
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +23,7 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    declare(parser, "warm", _VERBS)
+    add_verbs(parser, "warm", _VERBS)
 
 
 run = run_verb
