@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .match_spec import canonical_spec
 from .pip_line import canonical_line, option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .definition import CondaSpec, Definition
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -41,6 +43,26 @@ def spec_inputs(spec: CondaSpec) -> dict[str, Json]:
         "pip": [*_pip(spec.pip)],
         "variables": _pairs(spec.variables),
     }
+
+
+def definition_of(inputs: Mapping[str, Any]) -> Definition:
+    """A definition that means the same as the one `inputs` was made of, which had no `build`."""
+    from .definition import CondaSpec, Definition, InferenceConfig, Route
+
+    conda, inference = inputs["conda"], inputs["inference_config"]
+    lists = {name: tuple(conda[name]) for name in ("channels", "specs", "pip")} if conda else {}
+    routes = {name: Route(**route) for name, route in (inference or {}).items()}
+    return Definition(
+        image=inputs["image"],
+        conda=CondaSpec(**lists, variables=_tuples(conda["variables"])) if conda else None,
+        environment_variables=_tuples(inputs["environment_variables"]),
+        inference_config=InferenceConfig(**routes) if routes else None,
+        os_type=inputs["os_type"],
+    )
+
+
+def _tuples(pairs: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in pairs)
 
 
 def _pip(lines: tuple[str, ...]) -> list[str]:

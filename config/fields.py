@@ -20,12 +20,16 @@ Kind = Literal[
     "texts",
     "pairs",
     "os",
+    "rebuild",
     "conda",
     "dependencies",
     "build",
     "inference",
     "route",
 ]
+
+# The words of Azure ML's REST API (EnvironmentVersion, `autoRebuild`).
+AUTO_REBUILD = ("Disabled", "OnBaseImageUpdate")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ ENVIRONMENT: Table = {
     "build": Field("build", "A Dockerfile of your own, in place of `image`."),
     "environment_variables": Field("pairs", "Variables set in the image."),
     "os_type": Field("os", "Operating system; `linux` only."),
+    "auto_rebuild": Field("rebuild", "What to do when the base's tag moves; not part of what is built."),
+    "smoke_test": Field("text", "Command that a rebuilt image must run before it replaces the old."),
     "inference_config": Field("inference", "Routes of a serving container."),
     "datastore": Field("any", "Azure's place for the context; ignored."),
     "properties": Field("any", "Set by Azure; ignored."),

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from . import definition
-from .fields import BUILD, CONDA, ENVIRONMENT, INFERENCE, ROUTE, Field, Kind, Table
+from .fields import AUTO_REBUILD, BUILD, CONDA, ENVIRONMENT, INFERENCE, ROUTE, Field, Kind, Table
 
 Schema = dict[str, Any]
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
@@ -48,6 +48,7 @@ def _of_kind(kind: Kind) -> Schema:
         "texts": _TEXTS,
         "pairs": {"type": "object", "additionalProperties": {"type": [*scalar, "null"]}},
         "os": {"enum": ["linux", "Linux"]},
+        "rebuild": {"enum": list(AUTO_REBUILD)},
         "dependencies": {"type": "array", "items": {"anyOf": [{"type": "string"}, _PIP]}},
     }
     return schemas[kind] if kind in schemas else _of_noun(kind)

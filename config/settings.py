@@ -89,6 +89,19 @@ class Settings:
     images: str = ""
     """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
 
+    warm_targets: tuple[str, ...] = ()
+    """Where jobs will run and `prebake warm` puts images: `docker:[URL]`, `oci:FOLDER`, `HOST/REPOSITORY`."""
+    warm_budget: str = "20GB"
+    """Bytes of images that warming may keep in each target."""
+    warm_half_life: str = "12h"
+    """After how long a request counts half as much for what is warmed."""
+    warm_horizon: str = "1d"
+    """Within how long what was warmed must be used to have been worth it."""
+    auto_rebuild: str = "Disabled"
+    """For environments that do not say: `Disabled`, or `OnBaseImageUpdate` to follow their base's tag."""
+    smoke_test: str = "python -c 'import sys'"
+    """What a rebuilt image that has a python must run before a roll-out goes on; empty for nothing."""
+
     @property
     def workers(self) -> int:
         """`jobs`, decided."""
@@ -96,6 +109,7 @@ class Settings:
 
 
 _ALLOWED = {
+    "auto_rebuild": ("Disabled", "OnBaseImageUpdate"),
     "bytecode": ("none", "unchecked-hash"),
     "compression": ("gzip", "zstd"),
     "fill": ("lazy", "eager"),
