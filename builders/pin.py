@@ -37,10 +37,14 @@ _PLATFORMS = {"linux-64": Platform("linux", "amd64"), "linux-aarch64": Platform(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Registries:
-    """How images are found: the full client, made on first need, and which hosts speak plain HTTP."""
+    """How images are found: the full client, made on first need, and which hosts speak plain HTTP.
+
+    `mirrors` are (canonical prefix, mirror), as `docker.io/library`; the first that fits is taken.
+    """
 
     repository: Callable[[Reference], Repository]
     insecure: frozenset[str] = frozenset()
+    mirrors: tuple[tuple[str, str], ...] = ()
     memo: TagMemo = field(default_factory=TagMemo)
 
     def head(self, reference: Reference) -> Digest | None:
@@ -49,6 +53,14 @@ class Registries:
         if isinstance(found, Unknown):
             return self.repository(reference).head(reference.selector)
         return found
+
+    def place(self, image: str) -> Reference:
+        """Where a base image is read from. Raises SettingsError."""
+        reference = Reference.parse(image)
+        for canonical, mirror in self.mirrors:
+            if reference.name.startswith(f"{canonical.rstrip('/')}/"):
+                return Reference.parse(mirror.rstrip("/") + str(reference)[len(canonical.rstrip("/")) :])
+        return reference
 
     def base(self, reference: Reference) -> Digest | None:
         """The same for a base image, which may be known since a moment."""
@@ -76,7 +88,7 @@ def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
             hint="use `image:` with a conda file",
         )
     with image_line(environment):
-        if world.policy.max_age == 0:
+        if world.policy.looks_each_time:
             world.registries.memo.forget()
         return pin(image, world.platform, prefix, world.registries, world.store)
 
@@ -94,7 +106,7 @@ def image_line(environment: Environment) -> Iterator[None]:
 
 def pin(image: str, platform: str, prefix: str, registries: Registries, store: Tiers) -> PinnedBase:
     """Pin `image` for `platform`. Raises DefinitionError, RegistryError, Unreachable."""
-    reference = Reference.parse(image)
+    reference = registries.place(image)
     digest = reference.digest or registries.base(reference)
     if digest is None:
         hint = "correct `image:`, or push the base image first"

@@ -181,6 +181,13 @@ class Repository:
             link = _NEXT_PAGE.search(response.headers.get("Link", ""))
             page = urlsplit(urljoin(page, link[1]))._replace(scheme="", netloc="").geturl() if link else ""
 
+    def referrers(self, digest: Digest) -> list[dict[str, Any]] | None:
+        """Descriptors of what names `digest` as its subject; None if the registry lacks the API."""
+        response = self._send("GET", f"referrers/{digest}", (200, 404))
+        if response.status == 404:
+            return None
+        return list(parse_json(response.data, f"{self} referrers").get("manifests") or ())
+
     def delete_manifest(self, digest: Digest) -> None:
         """Delete a manifest and its tags; it may be gone already. Raises Refused (405) if disabled."""
         self._send("DELETE", f"manifests/{digest}", (200, 202, 204, 404), actions="pull,delete")

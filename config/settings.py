@@ -34,7 +34,9 @@ class Settings:
     insecure: tuple[str, ...] = ()
     """Registries that speak plain HTTP; loopback ones do without being named."""
     mirrors: tuple[tuple[str, str], ...] = ()
-    """Canonical URL prefix -> where to fetch it; locks keep the canonical one."""
+    """Canonical prefix of URLs, or of images (`docker.io/library`) -> where to fetch it.
+
+    Locks keep the canonical one."""
     default_channels: tuple[str, ...] = ("conda-forge",)
     """Channels of a definition that names none."""
     pip_index: str = "https://pypi.org/simple"
@@ -72,6 +74,10 @@ class Settings:
     """Public keys whose traces are believed in the workspace; none means all that is there."""
     global_writers: tuple[str, ...] = ()
     """The same for the global tier."""
+    curated: str = ""
+    """Where `prebake curated build` puts images: `HOST/REPOSITORY`, below which each has its own name."""
+    curated_set: Path | None = None
+    """A folder of curated definitions in place of those that come with prebake."""
 
     @property
     def workers(self) -> int:
@@ -85,6 +91,7 @@ _ALLOWED = {
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
+_PATHS = ("curated_set", "signing_key")  # none by default
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
@@ -182,7 +189,7 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
         return "CANONICAL=MIRROR, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
-    if name == "signing_key":
+    if name in _PATHS:
         return "a path", Path
     if isinstance(default, int):
         least = _LEAST.get(name, 0)
@@ -222,5 +229,5 @@ def _number(least: int, value: Any) -> int:
 
 def _normal(settings: Settings, folder: Path) -> Settings:
     store = folder / settings.store.expanduser()
-    key = folder / settings.signing_key.expanduser() if settings.signing_key else None
-    return replace(settings, store=store, signing_key=key, prefix="/" + settings.prefix.strip("/"))
+    paths = {name: folder / path.expanduser() for name in _PATHS if (path := getattr(settings, name))}
+    return replace(settings, store=store, prefix="/" + settings.prefix.strip("/"), **paths)

@@ -86,7 +86,7 @@ class Workspace:
         """Channels and indexes."""
         own = self.settings
         return Sources(
-            mirrors=own.mirrors,
+            mirrors=tuple(pair for pair in own.mirrors if "://" in pair[0]),
             default_channels=own.default_channels,
             pip_index=own.pip_index,
             pip_find_links=own.pip_find_links,
@@ -109,7 +109,8 @@ class Workspace:
     @functools.cached_property
     def registries(self) -> Registries:
         """How base images are found."""
-        return Registries(self.repository, frozenset(self.settings.insecure))
+        images = tuple(pair for pair in self.settings.mirrors if "://" not in pair[0])
+        return Registries(self.repository, frozenset(self.settings.insecure), images)
 
     @property
     def docker_host(self) -> str | None:

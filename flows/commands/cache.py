@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import file_options, json_option, load, request, solve_options
+from .options import file_options, load, request, solve_options
+from .verbs import Verb, declare, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
 
 EXAMPLES = """
   prebake cache stats
   prebake cache prune --max-age 30d --max-size 200GB --dry-run
   prebake cache ls 'numpy-*' --recipe conda/1"""
 
-
-@dataclass(frozen=True)
-class _Verb:
-    """What it does, in words; arguments as examples; its options; what runs."""
-
-    text: str
-    examples: tuple[str, ...]
-    options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+__all__ = ["EXAMPLES", "options", "run"]
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, verb in _VERBS.items():
-        own = verbs.add_parser(
-            name,
-            help=verb.text,
-            description=verb.text[0].upper() + verb.text[1:] + ".",
-            epilog="examples:" + "".join(f"\n  prebake cache {name}{example}" for example in verb.examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.set_defaults(verb=verb.run)
-        verb.options(json_option(own))
-
-
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
+    declare(parser, "cache", _VERBS)
 
 
 def _ls_options(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +37,6 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-size", metavar="SIZE", help="evict the least recently used beyond it, as 20GB")
     parser.add_argument("--grace", metavar="AGE", help=grace)
     parser.add_argument("--dry-run", action="store_true", help="tell what would go and why; change nothing")
-    tier = "which store; a remote one counts ages from when things were recorded (default: local)"
-    parser.add_argument("--tier", choices=("local", "workspace", "global"), default="local", help=tier)
 
 
 def _pin_options(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +93,6 @@ def _prune(options: argparse.Namespace) -> int:
         seconds(options.max_age) if options.max_age is not None else Asked.max_age,
         byte_count(options.max_size) if options.max_size is not None else Asked.max_bytes,
         seconds(options.grace) if options.grace is not None else Asked.grace,
-        options.tier,
     )
     how = preview_prune if options.dry_run else prune
     with shown(quiet=options.json) as progress:
@@ -183,26 +155,24 @@ def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> Non
 
 
 _VERBS = {
-    "stats": _Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
-    "ls": _Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
-    "prune": _Verb(
-        "delete what no trace reaches, and what is too old or too much, from a store",
-        (" --dry-run", " --max-age 30d --max-size 200GB", " --tier workspace --max-age 180d"),
+    "stats": Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
+    "ls": Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
+    "prune": Verb(
+        "delete what no trace reaches, and what is too old or too much, from the local store",
+        (" --dry-run", " --max-age 30d --max-size 200GB"),
         _prune_options,
         _prune,
     ),
-    "pin": _Verb(
+    "pin": Verb(
         "keep traces and images from being pruned",
         (f" vision-v1 sha256:{'5f' * 32}",),
         _pin_options,
         _pin,
     ),
-    "unpin": _Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
-    "pins": _Verb("list what is pinned", ("",), _no_options, _pins),
-    "promote": _Verb(
+    "unpin": Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
+    "pins": Verb("list what is pinned", ("",), _no_options, _pins),
+    "promote": Verb(
         "copy an environment that was built to the global tier", (" env.yml",), _promote_options, _promote
     ),
-    "key": _Verb(
-        "make a key that signs traces; print its public part", (" signing.pem",), _key_options, _key
-    ),
+    "key": Verb("make a key that signs traces; print its public part", (" signing.pem",), _key_options, _key),
 }

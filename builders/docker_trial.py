@@ -1,0 +1,53 @@
+"""Try an image out: run programs in containers of it that see no network, then let go of the image."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .docker import Command, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from docker import DockerClient
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a program said, and its exit code."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def try_out(image: str, programs: Iterable[tuple[str, ...]], engine: DockerClient) -> list[Said]:
+    """Run each program, up to the first that fails; then remove the name. Raises EngineError, Unreachable."""
+    said: list[Said] = []
+    try:
+        for program in programs:
+            said.append(_run(image, program, engine))
+            if said[-1].code:
+                break
+    finally:
+        _remove(image, engine)
+    return said
+
+
+def _run(image: str, program: tuple[str, ...], engine: DockerClient) -> Said:
+    output, errors = io.BytesIO(), io.BytesIO()
+    code = run(image, Command(program, network="none"), engine, (output, errors))
+    return Said(code, *(stream.getvalue().decode(errors="replace") for stream in (output, errors)))
+
+
+def _remove(name: str, engine: DockerClient) -> None:
+    """The image goes too if this was its last name."""
+    from docker.errors import APIError
+
+    try:
+        engine.images.remove(name)
+    except APIError as error:  # not there any more (404), or a container uses it (409)
+        if error.status_code not in (404, 409):
+            raise

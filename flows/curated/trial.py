@@ -1,0 +1,78 @@
+"""The container part: the smoke test, and what the image's packages say about their licences."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...builders.docker import connect
+from ...builders.docker_trial import Said, try_out
+from ...config.pip_line import normal_name
+from ...errors import EngineError
+from ..destination import Destination, deliver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...builders.results import ImageResult
+    from ..progress import Progress
+    from ..wiring import Workspace
+    from .prepare import Prepared
+
+_SECONDS = 600
+# A hanging test ends with a traceback: this timer needs neither a signal (process 1 gets none) nor the GIL.
+_RUN = f"""\
+import faulthandler, sys
+faulthandler.dump_traceback_later({_SECONDS}, exit=True)
+exec(compile(sys.argv[1], "smoke.py", "exec"), {{"__name__": "__main__"}})
+"""
+_LICENCES = """\
+import glob, importlib.metadata, json, os
+conda = [json.load(open(file)) for file in glob.glob(os.environ["CONDA_PREFIX"] + "/conda-meta/*.json")]
+dists = [dist.metadata for dist in importlib.metadata.distributions()]
+print(json.dumps({
+    "conda": {each["name"]: each.get("license") for each in conda},
+    "pypi": {each["Name"]: each["License-Expression"] or each["License"] for each in dists},
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Licences:
+    """Licences by package name, as the packages tell them; names of dists are normalised."""
+
+    conda: Mapping[str, str]
+    pypi: Mapping[str, str]
+
+
+def trial(prepared: Prepared, image: ImageResult, workspace: Workspace, progress: Progress) -> Licences:
+    """Run the smoke test in a container. Raises EngineError if it fails, Unreachable without an engine."""
+    name = f"prebake/curated-{prepared.curated.name}:candidate"
+    smoke = prepared.curated.smoke
+    progress.step(f"{prepared.curated.name}: smoke test")
+    deliver(image, Destination("docker", name), workspace, progress)
+    programs = (("python", "-c", _RUN, smoke), ("python", "-c", _LICENCES))
+    with connect(workspace.docker_host, workspace.docker_certificates) as engine:
+        said = try_out(name, programs, engine)
+    if said[-1].code:
+        raise _failed(prepared.curated.name, said[-1])
+    told = json.loads(said[-1].output)
+    pypi = {normal_name(each): text for each, text in _known(told["pypi"]).items()}
+    return Licences(_known(told["conda"]), pypi)
+
+
+def _failed(name: str, said: Said) -> EngineError:
+    facts = {
+        "environment": name,
+        "exit code": said.code,
+        "output": (said.output + said.errors).strip()[-1500:],
+    }
+    hint = "correct the smoke test, or pin what broke it; the last good version stays `latest`"
+    return EngineError("the smoke test failed", facts=facts, hint=hint)
+
+
+def _known(told: Mapping[str, str | None]) -> dict[str, str]:
+    """Some put the whole text of their licence there, or say that they do not know."""
+    short = {name: text.strip() for name, text in told.items() if text and "\n" not in text.strip()}
+    return {name: text for name, text in short.items() if text and text.upper() != "UNKNOWN"}
