@@ -1,4 +1,4 @@
-"""Try an image out: run programs in containers of it that see no network, then let go of the image."""
+"""Try an image out: run a program in a container of it that sees no network, then let go of the image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from .docker import Command, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from docker import DockerClient
 
 
@@ -23,22 +21,13 @@ class Said:
     errors: str
 
 
-def try_out(image: str, programs: Iterable[tuple[str, ...]], engine: DockerClient) -> list[Said]:
-    """Run each program, up to the first that fails; then remove the name. Raises EngineError, Unreachable."""
-    said: list[Said] = []
+def try_out(image: str, program: tuple[str, ...], engine: DockerClient) -> Said:
+    """Run the program, then remove the image's name. Raises EngineError, Unreachable."""
+    output, errors = io.BytesIO(), io.BytesIO()
     try:
-        for program in programs:
-            said.append(_run(image, program, engine))
-            if said[-1].code:
-                break
+        code = run(image, Command(program, network="none"), engine, (output, errors))
     finally:
         _remove(image, engine)
-    return said
-
-
-def _run(image: str, program: tuple[str, ...], engine: DockerClient) -> Said:
-    output, errors = io.BytesIO(), io.BytesIO()
-    code = run(image, Command(program, network="none"), engine, (output, errors))
     return Said(code, *(stream.getvalue().decode(errors="replace") for stream in (output, errors)))
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from ..errors import DefinitionError, SolveError
+from ..errors import DefinitionError, PrebakeError, SolveError, Unreachable
 from .index_refusal import refusal
-from .sources import redact
+from .sources import NO_ANSWER, redact
 from .uv import uv_environment
 
 if TYPE_CHECKING:
@@ -32,26 +32,29 @@ def latest_release(package: str, sources: Sources, cache_dir: Path, *, python: s
     """
     from uv import find_uv_bin
 
-    # uv takes a pre-release where a bound names one
-    line = f"{package}>=0.dev0" if pre else package
-    target = ["--python-version", python] if python else []
+    options = ["--python-version", python] if python else []
+    options += ["--prerelease", "allow"] if pre else []
     command = [
         find_uv_bin(), "pip", "compile", "-", "--no-deps", "--no-header", "--no-annotate", "--no-config",
         "--quiet", "--only-binary", ":all:", "--color", "never", "--refresh", "--python", sys.executable,
-        "--no-python-downloads", *target,
+        "--no-python-downloads", *options,
     ]  # fmt: skip
     environment = uv_environment(sources, cache_dir)
-    run = subprocess.run(command, input=line, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, input=package, env=environment, capture_output=True, text=True, check=False)
     found = re.search(r"==(\S+)", run.stdout)
     if run.returncode == 0 and found:
         return found[1]
-    message = redact(run.stderr)
-    facts = {"package": package, "index": redact(sources.pip_index), "reason": message.strip()[-500:]}
-    raise refusal(message, [sources.pip_index], sources) or SolveError(
-        f"no release of `{package}` is on the index",
-        facts=facts,
-        hint="correct its name, or pin a version",
-    )
+    raise _no_release(package, redact(run.stderr).strip(), sources)
+
+
+def _no_release(package: str, message: str, sources: Sources) -> PrebakeError:
+    if refused := refusal(message, [sources.pip_index], sources):
+        return refused
+    facts = {"package": package, "index": redact(sources.pip_index), "reason": message[-500:]}
+    if NO_ANSWER.search(message):
+        return Unreachable("the package index does not answer", facts=facts, hint="try again")
+    hint = "correct its name, or pin a version"
+    return SolveError(f"no release of `{package}` is on the index", facts=facts, hint=hint)
 
 
 def latest_tag(repository: Repository, pattern: str) -> str:

@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
 _SECONDS = 600
 # A hanging test ends with a traceback: this timer needs neither a signal (process 1 gets none) nor the GIL.
-_RUN = f"""\
+# The last line is ours, whatever the test prints.
+_PROGRAM = f"""\
 import faulthandler, sys
 faulthandler.dump_traceback_later({_SECONDS}, exit=True)
 exec(compile(sys.argv[1], "smoke.py", "exec"), {{"__name__": "__main__"}})
-"""
-_LICENCES = """\
 import glob, importlib.metadata, json, os
 conda = [json.load(open(file)) for file in glob.glob(os.environ["CONDA_PREFIX"] + "/conda-meta/*.json")]
 dists = [dist.metadata for dist in importlib.metadata.distributions()]
-print(json.dumps({
-    "conda": {each["name"]: each.get("license") for each in conda},
-    "pypi": {each["Name"]: each["License-Expression"] or each["License"] for each in dists},
-}))
+print("\\n" + json.dumps({{
+    "conda": {{each["name"]: each.get("license") for each in conda}},
+    "pypi": {{each["Name"]: each["License-Expression"] or each["License"] for each in dists}},
+}}))
 """
 
 
@@ -48,16 +47,18 @@ class Licences:
 
 def trial(prepared: Prepared, image: ImageResult, workspace: Workspace, progress: Progress) -> Licences:
     """Run the smoke test in a container. Raises EngineError if it fails, Unreachable without an engine."""
-    name = f"prebake/curated-{prepared.curated.name}:candidate"
-    smoke = prepared.curated.smoke
-    progress.step(f"{prepared.curated.name}: smoke test")
+    environment = prepared.curated.name
+    name, program = (
+        f"prebake/curated-{environment}:candidate",
+        ("python", "-c", _PROGRAM, prepared.curated.smoke),
+    )
+    progress.step(f"{environment}: smoke test")
     deliver(image, Destination("docker", name), workspace, progress)
-    programs = (("python", "-c", _RUN, smoke), ("python", "-c", _LICENCES))
     with connect(workspace.docker_host, workspace.docker_certificates) as engine:
-        said = try_out(name, programs, engine)
-    if said[-1].code:
-        raise _failed(prepared.curated.name, said[-1])
-    told = json.loads(said[-1].output)
+        said = try_out(name, program, engine)
+    if said.code:
+        raise _failed(environment, said)
+    told = json.loads(said.output.splitlines()[-1])
     pypi = {normal_name(each): text for each, text in _known(told["pypi"]).items()}
     return Licences(_known(told["conda"]), pypi)
 
