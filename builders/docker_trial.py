@@ -1,4 +1,4 @@
-"""Try an image out: run a program in a container of it that sees no network, then let go of the image."""
+"""Try an image out: run a program in a container of it that sees no network."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ class Said:
 
 
 def try_out(image: str, program: tuple[str, ...], engine: DockerClient) -> Said:
-    """Run the program, then remove the image's name. Raises EngineError, Unreachable."""
+    """Run the program. Raises EngineError, Unreachable."""
     output, errors = io.BytesIO(), io.BytesIO()
-    try:
-        code = run(image, Command(program, network="none"), engine, (output, errors))
-    finally:
-        _remove(image, engine)
+    code = run(image, Command(program, network="none"), engine, (output, errors))
     return Said(code, *(stream.getvalue().decode(errors="replace") for stream in (output, errors)))
 
 
-def _remove(name: str, engine: DockerClient) -> None:
-    """The image goes too if this was its last name."""
+def remove(name: str, engine: DockerClient) -> None:
+    """Remove an image's name, and the image if that was its last one and nothing uses it."""
     from docker.errors import APIError
 
     try:

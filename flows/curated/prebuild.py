@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ...builders.engine import reuse
@@ -25,7 +26,7 @@ from .publish import publish
 from .results import BUSY, FAILED, PUBLISHED, UNCHANGED, Outcome, Prebuilt
 from .shelf import shelf_of
 from .state import lease_key, record_failure, record_good
-from .trial import trial
+from .trial import forget, trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,6 +50,7 @@ class _Desk:
     progress: Progress
     world: World
     ask: Ask
+    publishing: Lock
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,14 +66,14 @@ def prebuild(chosen: Iterable[Curated], policy: str, workspace: Workspace, progr
     """Bring those environments up to date. Raises SettingsError; what fails within is in the result."""
     start = time.perf_counter()
     world = _world(policy, workspace, progress)
-    desk = _Desk(workspace, progress, world, asking(world))
+    desk = _Desk(workspace, progress, world, asking(world), Lock())
     with ThreadPoolExecutor(workspace.settings.workers) as pool:
         started = list(pool.map(lambda each: _start(each, desk), chosen))
     ready = [each.prepared for each in started if not isinstance(each.prepared, PrebakeError)]
     layers = unique_layers(ready)
     progress.step(f"{len(layers)} layers for {len(ready)} environments")
     made = obtain(layers, workspace, progress)
-    outcomes = tuple(_settle(each, made, desk) for each in started)
+    outcomes = _settle_all(started, made, desk)
     built = [each for each in made.values() if isinstance(each, LayerResult) and each.outcome == BUILT]
     return Prebuilt(outcomes, len(layers), len(built), time.perf_counter() - start)
 
@@ -93,6 +95,15 @@ def _start(curated: Curated, desk: _Desk) -> _Started:
         return _Started(curated.name, shelf, prepare(curated, to, desk.world, desk.workspace, desk.ask))
     except PrebakeError as error:
         return _Started(curated.name, shelf, error)
+
+
+def _settle_all(started: list[_Started], made: Layers, desk: _Desk) -> tuple[Outcome, ...]:
+    with ThreadPoolExecutor(desk.workspace.settings.workers) as pool:
+        outcomes = tuple(pool.map(lambda each: _settle(each, made, desk), started))
+    tried = [each.name for each in outcomes if each.outcome in (PUBLISHED, FAILED)]
+    if tried:
+        forget(tried, desk.workspace)
+    return outcomes
 
 
 def _settle(started: _Started, made: Layers, desk: _Desk) -> Outcome:
@@ -121,8 +132,9 @@ def _publish(started: _Started, made: Layers, desk: _Desk) -> Outcome:
     if shelf.latest() == image.digest:
         return Outcome(started.name, UNCHANGED, shelf.version_of(image.digest), digest)
     licences = trial(prepared, image, workspace, desk.progress)
-    desk.progress.step(f"{started.name}: publishing")
-    version, sent = publish(prepared, image, licences, shelf, workspace)
+    with desk.publishing:  # one after the other: what the first one pushed, the next one mounts
+        desk.progress.step(f"{started.name}: publishing")
+        version, sent = publish(prepared, image, licences, shelf, workspace)
     return Outcome(started.name, PUBLISHED, version, digest, sent)
 
 

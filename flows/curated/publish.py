@@ -37,8 +37,10 @@ def publish(
     repository, data = shelf.repository, image.manifest.to_bytes()
     sent = _push(image, shelf, prepared, workspace)
     subject = Descriptor(MANIFEST, image.digest, len(data))
+    attached = shelf.attached(image.digest)  # a prebuild that was killed may have come so far
     for artifact in _artifacts(prepared, image, licences, str(repository)):
-        sent += attach(subject, artifact, repository)
+        if artifact.artifact_type not in attached:
+            sent += attach(subject, artifact, repository)
     version = shelf.next_version(image.digest, time.strftime("%Y%m%d", time.gmtime()))
     repository.put_manifest(version, data, MANIFEST)
     remember(prepared.asked, image, prepared.plan.resolved, prepared.world)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...builders.docker import connect
-from ...builders.docker_trial import Said, try_out
+from ...builders.docker_trial import Said, remove, try_out
 from ...config.pip_line import normal_name
-from ...errors import EngineError
+from ...errors import EngineError, Unreachable
 from ..destination import Destination, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ...builders.results import ImageResult
     from ..progress import Progress
@@ -49,7 +50,7 @@ def trial(prepared: Prepared, image: ImageResult, workspace: Workspace, progress
     """Run the smoke test in a container. Raises EngineError if it fails, Unreachable without an engine."""
     environment = prepared.curated.name
     name, program = (
-        f"prebake/curated-{environment}:candidate",
+        _candidate(environment),
         ("python", "-c", _PROGRAM, prepared.curated.smoke),
     )
     progress.step(f"{environment}: smoke test")
@@ -61,6 +62,17 @@ def trial(prepared: Prepared, image: ImageResult, workspace: Workspace, progress
     told = json.loads(said.output.splitlines()[-1])
     pypi = {normal_name(each): text for each, text in _known(told["pypi"]).items()}
     return Licences(_known(told["conda"]), pypi)
+
+
+def forget(environments: Iterable[str], workspace: Workspace) -> None:
+    """Let the engine forget what was tried; until then, what comes next shares layers with it."""
+    with suppress(Unreachable), connect(workspace.docker_host, workspace.docker_certificates) as engine:
+        for environment in environments:
+            remove(_candidate(environment), engine)
+
+
+def _candidate(environment: str) -> str:
+    return f"prebake/curated-{environment}:candidate"
 
 
 def _failed(name: str, said: Said) -> EngineError:
