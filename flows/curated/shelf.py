@@ -67,8 +67,13 @@ def shelf_of(name: str, workspace: Workspace) -> Shelf:
     if not place:
         hint = "set `curated` in prebake.toml, or PREBAKE_CURATED, to HOST/REPOSITORY"
         raise SettingsError("nothing says where curated images go", hint=hint)
-    reference = Reference.parse(place)
-    if place != reference.name:
+    try:
+        named = Reference.parse(place).name
+    except SettingsError as error:
+        error.facts = {"where": "setting `curated`"} | error.facts
+        raise
+    if place != named:
         facts = {"where": "setting `curated`", "found": place}
-        raise SettingsError("curated images go to HOST/REPOSITORY, without a tag", facts=facts)
+        hint = "write HOST/REPOSITORY"
+        raise SettingsError("curated images go to HOST/REPOSITORY, without a tag", facts=facts, hint=hint)
     return Shelf(workspace.repository(Reference.parse(f"{place}/{name}")))

@@ -124,11 +124,9 @@ def show(what: str, measure: Callable[[Clock], Prebuilt]) -> None:
     done = measure(clock)
     kinds = [each.outcome for each in done.outcomes]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    print(
-        f"{what:24} {done.seconds:7.1f} s (solve+build {clock.layers_at or done.seconds:6.1f} s)"
-        f"  {done.built:3} of {done.layers:3} layers built  {done.bytes_pushed / 1e6:7.1f} MB pushed  {counts}",
-        flush=True,
-    )
+    seconds = f"{done.seconds:7.1f} s (solve+build {clock.layers_at or done.seconds:6.1f} s)"
+    moved = f"{done.built:3} of {done.layers:3} layers built  {done.bytes_pushed / 1e6:7.1f} MB pushed"
+    print(f"{what:24} {seconds}  {moved}  {counts}", flush=True)
     for each in done.outcomes:
         if each.error:
             print(each.name, each.error)
