@@ -9,8 +9,10 @@ server is found by `logins.py`; credentials reach the wire and nothing else.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -37,6 +39,7 @@ NO_ANSWER = re.compile(
     r"error sending request|HTTP status server error|\(429|timed? ?out|Request failed after|connection",
     re.IGNORECASE,
 )
+_SECONDS_TO_LET_GO = 0.1
 _SECRET_FIELD = re.compile(r"(?i)([?&](?:sig|token|access_token|key|password|signature)=)([^&\s\"'`)]+)")
 
 
@@ -74,6 +77,8 @@ def connect(sources: Sources, cache_dir: Path) -> Connection:
     """
     from rattler import Gateway
 
+    # A thread of rattler's that still lets go of Python as that ends kills the process: of short ones 1 in 8.
+    atexit.register(time.sleep, _SECONDS_TO_LET_GO)
     client = make_client(sources)
     return Connection(client, Gateway(cache_dir=cache_dir / "repodata", client=client))
 

@@ -61,4 +61,5 @@ if sys.argv[1] == "--version":
 elif sys.argv[1] == "info":
     print(json.dumps({"pkgs_dirs": [os.environ.get("CONDA_PKGS_DIRS", "/nonexistent")]}))
 else:
-    print(json.dumps(create(sys.argv[2:])))
+    print(json.dumps(create(sys.argv[2:])), flush=True)
+    os._exit(0)  # a thread of rattler's may abort a process that ends as usual
