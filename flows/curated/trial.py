@@ -49,14 +49,12 @@ class Licences:
 def trial(prepared: Prepared, image: ImageResult, workspace: Workspace, progress: Progress) -> Licences:
     """Run the smoke test in a container. Raises EngineError if it fails, Unreachable without an engine."""
     environment = prepared.curated.name
-    name, program = (
-        _candidate(environment),
-        ("python", "-c", _PROGRAM, prepared.curated.smoke),
-    )
+    program = ("python", "-c", _PROGRAM, prepared.curated.smoke)
     progress.step(f"{environment}: smoke test")
-    deliver(image, Destination("docker", name), workspace, progress)
+    to = Destination("docker", _candidate(environment))
+    loaded = deliver(image, to, workspace, progress)
     with connect(workspace.docker_host, workspace.docker_certificates) as engine:
-        said = try_out(name, program, engine)
+        said = try_out(loaded.image_id, program, engine)
     if said.code:
         raise _failed(environment, said)
     told = json.loads(said.output.splitlines()[-1])

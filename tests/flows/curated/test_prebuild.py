@@ -15,10 +15,12 @@ from prebake.cache.digest import Digest
 from prebake.cache.oci import Manifest
 from prebake.errors import EngineError, SettingsError, SolveError, Unreachable
 from prebake.flows.curated.definitions import find
+from prebake.flows.curated.prebuild import prebuild
 from prebake.flows.curated.results import Prebuilt
 from prebake.flows.curated.shelf import shelf_of
-from prebake.flows.curated.state import read_state
+from prebake.flows.curated.state import lease_key, read_state
 from prebake.flows.curated.status import status
+from prebake.flows.progress import Silent
 
 from .conftest import Desk
 
@@ -61,36 +63,22 @@ def test_layers_that_environments_share_are_one(first: tuple[Desk, Prebuilt]) ->
     desk, done = first
     document = desk.repository("alpha").manifest("latest")
     assert document
-    own = Manifest.from_bytes(document.data, "alpha").layers
-    base = desk.workspace.repository
-    assert done.layers == len(own) - _base_layers(desk)
-    assert base
-
-
-def _base_layers(desk: Desk) -> int:
-    reference = desk.workspace.registries.place("docker.io/library/debian:12")
-    document = desk.workspace.repository(reference).manifest("12")
-    assert document
-    return len(Manifest.from_bytes(document.data, "debian").layers)
+    base = desk.workspace.registries.place("docker.io/library/debian:12")
+    below = desk.workspace.repository(base).manifest("12")
+    assert below
+    counts = [len(Manifest.from_bytes(each.data, "").layers) for each in (document, below)]
+    assert done.layers == counts[0] - counts[1]
 
 
 def test_nothing_changed_means_nothing_pushed(first: tuple[Desk, Prebuilt]) -> None:
     desk, done = first
     workspace = desk.workspace
-    again = _prebuild_on(workspace, "alpha", "beta")
+    chosen = find(["alpha", "beta"], workspace.settings.curated_set)
+    again = prebuild(chosen, "always", workspace, Silent())
     assert outcomes(again) == {"alpha": "unchanged", "beta": "unchanged"}
     assert (again.bytes_pushed, again.built, workspace.transport.traffic.sent) == (0, 0, 0)
     assert [each.version for each in again.outcomes] == [each.version for each in done.outcomes[:2]]
     assert "nothing pushed" in str(again)
-
-
-def _prebuild_on(workspace: object, *names: str) -> Prebuilt:
-    from prebake.flows.curated.prebuild import prebuild
-    from prebake.flows.progress import Silent
-    from prebake.flows.wiring import Workspace
-
-    assert isinstance(workspace, Workspace)
-    return prebuild(find(names, workspace.settings.curated_set), "always", workspace, Silent())
 
 
 def test_sbom_provenance_and_lock_are_attached(first: tuple[Desk, Prebuilt]) -> None:
@@ -142,6 +130,13 @@ def test_a_failing_smoke_test_keeps_the_last_good_version(desk: Desk) -> None:
     assert (state.version, state.failure) == (good.version, "the smoke test failed")
 
 
+def test_an_image_alone_is_nothing_to_prebuild(desk: Desk) -> None:
+    desk.define("alpha")
+    (desk.folder / "set/alpha/environment.yml").write_text("image: debian:12\n")
+    (failed,) = desk.prebuild().outcomes
+    assert failed.error and failed.error.sentence == "a curated environment declares no packages"
+
+
 def test_a_second_version_of_a_day_leaves_the_first(desk: Desk) -> None:
     desk.define("alpha")
     (one,) = desk.prebuild().outcomes
@@ -179,8 +174,6 @@ def test_a_place_has_to_be_named(desk: Desk) -> None:
 
 
 def test_an_environment_that_another_prebuild_publishes_is_left_to_it(desk: Desk) -> None:
-    from prebake.flows.curated.state import lease_key
-
     desk.define("alpha")
     workspace = desk.workspace
     lease = workspace.leases.acquire(lease_key(shelf_of("alpha", workspace)))
