@@ -66,15 +66,10 @@ def latest_tag(repository: Repository, pattern: str) -> str:
     tags = list(repository.tags())
     found = _matching(tags, pattern) if pattern else _like_latest(tags, repository)
     if found is None:
-        facts = {
-            "repository": repository,
-            "pattern": pattern or "latest",
-            "tags": ", ".join(sorted(tags)[:10]),
-        }
+        offered = ", ".join(sorted(tags)[:10]) or "none"
+        facts = {"repository": repository, "wanted": pattern or "latest", "tags": offered}
         hint = "correct the pattern, or name a tag"
-        raise DefinitionError(
-            "no tag fits the template", facts={k: v for k, v in facts.items() if v}, hint=hint
-        )
+        raise DefinitionError("no tag fits the template", facts=facts, hint=hint)
     return found
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ..cache.artifacts import EMPTY
 from ..cache.digest import Digest
-from ..cache.oci import INDEX, MANIFEST, Descriptor, to_bytes
+from ..cache.oci import INDEX, MANIFEST, Descriptor, Manifest, to_bytes
 from ..errors import RegistryError
 
 if TYPE_CHECKING:
@@ -76,13 +77,11 @@ def referrers(subject: Digest, repository: Repository) -> list[dict[str, Any]]:
 def read_artifact(digest: Digest, repository: Repository) -> bytes:
     """The bytes of an attached artifact. Raises RegistryError if it is gone or something else."""
     document = repository.manifest(str(digest))
-    try:
-        assert document
-        blob = Descriptor.from_json(json.loads(document.data)["layers"][0])
-    except (AssertionError, ValueError, KeyError, IndexError) as error:
+    layers = Manifest.from_bytes(document.data, f"{repository}@{digest}").layers if document else ()
+    if not layers:
         facts = {"repository": repository, "manifest": digest}
-        raise RegistryError("an artifact is gone or no artifact", facts=facts) from error
-    with repository.open_blob(blob.digest) as stream:
+        raise RegistryError("an artifact is gone or no artifact", facts=facts)
+    with repository.open_blob(layers[0].digest) as stream:
         return stream.read()
 
 
@@ -91,7 +90,7 @@ def _push(artifact: Artifact, manifest: bytes, repository: Repository) -> int:
     sent = len(manifest)
     for blob, data in ((EMPTY, _EMPTY_DATA), (artifact.blob, artifact.data)):
         if not repository.has_blob(blob):
-            repository.upload(blob, lambda data=data: BytesIO(data))  # type: ignore[misc]
+            repository.upload(blob, partial(BytesIO, data))
             sent += len(data)
     repository.read_back(repository.put_manifest(str(Digest.of(manifest)), manifest, MANIFEST))
     return sent

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ... import config
 from ...config.places import did_you_mean
 from ...config.yaml_nodes import parse
 from ...errors import DefinitionError, SettingsError
@@ -18,7 +17,7 @@ from ...errors import DefinitionError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OWN_SET = Path(str(config.__file__)).parent / "curated"
+OWN_SET = Path(__file__).parents[2] / "config" / "curated"
 DEFINITION = "environment.yml"
 SMOKE = "smoke.py"
 
@@ -46,11 +45,12 @@ class Curated:
         try:
             return file.read_text()
         except OSError as error:
+            sentence, facts = (
+                "a curated environment has no smoke test",
+                {"file": file, "reason": error.strerror},
+            )
             hint = f"write a {SMOKE} that imports what matters and does a small task with it"
-            facts = {"file": file, "reason": error.strerror}
-            raise DefinitionError(
-                "a curated environment has no smoke test", facts=facts, hint=hint
-            ) from error
+            raise DefinitionError(sentence, facts=facts, hint=hint) from error
 
     @property
     def description(self) -> str:

@@ -124,10 +124,9 @@ def _settle(started: _Started, made: Layers, desk: _Desk) -> Outcome:
 def _publish(started: _Started, made: Layers, desk: _Desk) -> Outcome:
     prepared, shelf, workspace = _whole(started.prepared, made), started.shelf, desk.workspace
     world, resolved = prepared.world, prepared.plan.resolved
-    image = (
-        reuse(prepared.plan, world.store)
-        or (build_environment(resolved, STORE, workspace, world, Silent())[0])
-    )
+    image = reuse(prepared.plan, world.store)
+    if image is None:
+        image, _ = build_environment(resolved, STORE, workspace, world, Silent())
     digest = str(image.digest)
     if shelf.latest() == image.digest:
         return Outcome(started.name, UNCHANGED, shelf.version_of(image.digest), digest)

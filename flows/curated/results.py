@@ -28,8 +28,9 @@ class Outcome:
     error: PrebakeError | None = None
 
     def __str__(self) -> str:
-        moved = f", {megabytes(self.bytes_pushed)} pushed" if self.outcome != FAILED else ""
-        return f"{self.name}: {self.outcome} {self.version}".rstrip() + (moved if self.version else "")
+        moved = megabytes(self.bytes_pushed) if self.bytes_pushed else "nothing"
+        told = f" {self.version}, {moved} pushed" if self.version else ""
+        return f"{self.name}: {self.outcome}{told}"
 
     def to_json(self) -> dict[str, Any]:
         """Its line in `curated build --json`."""

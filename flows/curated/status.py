@@ -34,8 +34,8 @@ class OnShelf:
     def line(self) -> str:
         """For a table of all."""
         tried = _when(self.state.tried)
-        failed = f"failed: {self.state.failure}" if self.state.failure else "ok"
-        return "\t".join([self.name, self.version or "-", self.digest[:19] or "-", tried, failed])
+        last = f"failed: {self.state.failure}" if self.state.failure else "ok" if self.digest else "-"
+        return "\t".join([self.name, self.version or "-", self.digest[:19] or "-", tried, last])
 
     def __str__(self) -> str:
         rows = [

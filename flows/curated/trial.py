@@ -84,6 +84,8 @@ def _failed(name: str, said: Said) -> EngineError:
 
 
 def _known(told: Mapping[str, str | None]) -> dict[str, str]:
-    """Some put the whole text of their licence there, or say that they do not know."""
+    """Some put the whole text of their licence there, or say that they tell nothing."""
     short = {name: text.strip() for name, text in told.items() if text and "\n" not in text.strip()}
-    return {name: text for name, text in short.items() if text and text.upper() != "UNKNOWN"}
+    return {
+        name: text for name, text in short.items() if text and text.upper() not in ("UNKNOWN", "NOASSERTION")
+    }
