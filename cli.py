@@ -27,6 +27,7 @@ _COMMANDS = {
     "explain": "show what each key is made of",
     "verify": "recompute every digest of an image",
     "run": "run a command in the environment",
+    "task": "run an ACR task file: build, push and cmd steps",
     "curated": "build, test and publish the curated set",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",

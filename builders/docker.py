@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..cache.digest import CHUNK, Digest, Hasher
 from ..cache.directory import LAYOUT
-from ..cache.oci import INDEX, MANIFEST, Descriptor, to_bytes
+from ..cache.oci import INDEX, Descriptor, to_bytes
 from ..cache.reference import Reference
 from ..errors import EngineError, IntegrityError, SettingsError, Unreachable
 from .layout import _source
@@ -99,6 +99,7 @@ def _tls(folder: Path) -> Any:
 def _engine_errors(attempt: str, facts: Mapping[str, object]) -> Iterator[None]:
     from docker.errors import APIError, DockerException, ImageNotFound
     from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
@@ -108,7 +109,7 @@ def _engine_errors(attempt: str, facts: Mapping[str, object]) -> Iterator[None]:
     except DockerException as error:
         reason = error.explanation if isinstance(error, APIError) else error
         raise EngineError(f"the Docker Engine cannot {attempt}", facts={**facts, "reason": reason}) from error
-    except RequestException as error:
+    except (RequestException, HTTPError) as error:  # the latter from the middle of a stream
         facts = {**facts, "reason": error}
         raise Unreachable("the Docker Engine fell silent", facts=facts, hint="look into its log") from error
 
@@ -181,7 +182,7 @@ class _Archive:
         manifest = self.image.manifest
         data = manifest.to_bytes()
         name = {"io.containerd.image.name": str(self.reference)}
-        described = Descriptor(MANIFEST, Digest.of(data), len(data), name)
+        described = Descriptor(manifest.media_type, Digest.of(data), len(data), name)
         saved = {
             "Config": _path(manifest.config),
             "RepoTags": [str(self.reference)],

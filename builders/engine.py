@@ -6,15 +6,16 @@ gives. Blobs are stored before their trace, the image's trace after its layers'.
 
 from __future__ import annotations
 
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from ..cache.oci import CONFIG, MANIFEST, Manifest
+from ..cache.oci import CONFIG, Manifest
 from ..cache.single_flight import Busy
 from ..cache.store import Trace, layer_from_json, layer_to_json
 from ..cache.tiered import MADE, Wanted
-from .results import BUILT, ImageResult, LayerResult, hit
+from .results import BUILT, ImageResult, LayerResult, StepResult, hit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,16 +40,27 @@ def reuse(plan: Plan, store: Tiers) -> ImageResult | None:
     described = cast("Sequence[Mapping[str, Any]]", trace.outputs["layers"])
     layers = tuple(
         LayerResult(planned, layer_from_json(each), hit(found.tier), 0.0)
-        for planned, each in zip(plan.layers, described, strict=True)
+        for planned, each in zip(_owners(plan, len(described)), described, strict=True)
     )
     manifest = Manifest.from_bytes(local.read_small(trace.blobs[0]), str(local))
     return ImageResult(plan.key, plan.resolved.base, manifest, trace.blobs, layers)
 
 
-def reuse_layer(planned: PlannedLayer, store: Tiers) -> LayerResult | None:
+def _owners(plan: Plan, count: int) -> tuple[PlannedLayer, ...]:
+    """Which planned layer each of the image's own layers is of."""
+    return plan.layers * count if plan.resolved.base.build else plan.layers
+
+
+def reuse_layer(planned: PlannedLayer, store: Tiers) -> StepResult | None:
     """The layer if its trace and blobs are here."""
     found = store.find(planned.key, planned.inputs)
     return _result(planned, found.trace, hit(found.tier), 0.0) if found else None
+
+
+def obtain_layer(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult:
+    """The layer, found, waited for or made here."""
+    start = time.perf_counter()
+    return _obtained(planned, store.obtain(_wanted(planned, make)), start)
 
 
 def build(
@@ -63,18 +75,19 @@ def build(
     What others make just now comes last: by then it may be there. Raises what a builder raised first; layers
     made by then stay, with their traces.
     """
-    results: dict[int, LayerResult] = {}  # by identity: keys may collide
-    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (_obtain, jobs)):
+    results: dict[int, StepResult] = {}  # by identity: keys may collide
+    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (obtain_layer, jobs)):
         todo = [planned for planned in plan.layers if id(planned) not in results]
         for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
             results[id(result.planned)] = result
-            done(result)
-    return _finish(plan, store, tuple(results[id(planned)] for planned in plan.layers))
+            for layer in result.layers:
+                done(layer)
+    return _finish(plan, store, [results[id(planned)] for planned in plan.layers])
 
 
 def _side_by_side(
-    obtain: Callable[[PlannedLayer], LayerResult | None], todo: Sequence[PlannedLayer], workers: int
-) -> Iterator[LayerResult]:
+    obtain: Callable[[PlannedLayer], StepResult | None], todo: Sequence[PlannedLayer], workers: int
+) -> Iterator[StepResult]:
     """What `obtain` gives, as it comes; the biggest first, so that none of them runs alone at the end."""
     from concurrent.futures import ThreadPoolExecutor, as_completed  # 10 ms, and a hit needs none
 
@@ -89,35 +102,33 @@ def _side_by_side(
             pool.shutdown(cancel_futures=True)
 
 
-def _reuse(planned: PlannedLayer, store: Tiers, make: Make) -> LayerResult | None:
+def _reuse(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult | None:
     return reuse_layer(planned, store)
 
 
-def _obtain_now(planned: PlannedLayer, store: Tiers, make: Make) -> LayerResult | None:
+def _obtain_now(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult | None:
     """The layer, made here if nobody else makes it just now."""
     start = time.perf_counter()
     found = store.obtain_now(_wanted(planned, make))
     return None if isinstance(found, Busy) else _obtained(planned, found, start)
 
 
-def _obtain(planned: PlannedLayer, store: Tiers, make: Make) -> LayerResult:
-    """The layer, waited for or made here."""
-    start = time.perf_counter()
-    return _obtained(planned, store.obtain(_wanted(planned, make)), start)
-
-
 def _wanted(planned: PlannedLayer, make: Make) -> Wanted:
     return Wanted(planned.key, planned.inputs, lambda: make(planned))
 
 
-def _obtained(planned: PlannedLayer, found: Found, start: float) -> LayerResult:
+def _obtained(planned: PlannedLayer, found: Found, start: float) -> StepResult:
     outcome = BUILT if found.tier == MADE else hit(found.tier)
     return _result(planned, found.trace, outcome, time.perf_counter() - start)
 
 
-def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -> LayerResult:
+def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -> StepResult:
     outputs = cast("Mapping[str, Any]", trace.outputs)
-    return LayerResult(
+    if planned.build:
+        made = (layer_from_json(each) for each in outputs["layers"])
+        own = tuple(LayerResult(planned, layer, outcome, seconds) for layer in made)
+        return StepResult(planned, outcome, own, trace.blobs[0].digest)
+    result = LayerResult(
         planned,
         layer_from_json(outputs["layer"]),
         outcome,
@@ -126,17 +137,30 @@ def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -
         tuple(outputs["warnings"]),
         trace.blobs[1].digest,
     )
+    return StepResult(planned, outcome, (result,))
 
 
-def _finish(plan: Plan, store: Tiers, layers: tuple[LayerResult, ...]) -> ImageResult:
-    from .image import assemble, refuse_clobbers
-
-    refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
-    activates = any(result.activates for result in layers)
-    manifest, config = assemble(plan, [result.layer for result in layers], activates=activates)
-    own = (result.layer.descriptor for result in layers)
-    local = store.local
-    blobs = (local.keep(manifest.to_bytes(), MANIFEST), local.keep(config, CONFIG), *own)
+def _finish(plan: Plan, store: Tiers, steps: Sequence[StepResult]) -> ImageResult:
+    layers = tuple(layer for step in steps for layer in step.layers)
+    manifest, config = _image(plan, store, steps, layers)
+    local, own = store.local, (result.layer.descriptor for result in layers)
+    blobs = (local.keep(manifest.to_bytes(), manifest.media_type), local.keep(config, CONFIG), *own)
     outputs: dict[str, Json] = {"layers": [layer_to_json(result.layer) for result in layers]}
     store.record(Trace(plan.key, plan.inputs, outputs, blobs))
     return ImageResult(plan.key, plan.resolved.base, manifest, blobs, layers)
+
+
+def _image(
+    plan: Plan, store: Tiers, steps: Sequence[StepResult], layers: Sequence[LayerResult]
+) -> tuple[Manifest, bytes]:
+    """Manifest and config: the base's own where nothing is added, so that it keeps its digest."""
+    from .image import assemble, refuse_clobbers
+
+    base = plan.resolved.base
+    if plan.adds_nothing:
+        return base.manifest, store.read(base.manifest.config.digest)
+    refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
+    made = next((step.config for step in steps if step.config), None)
+    below = json.loads(store.read(made)) if made else base.config
+    activates = any(result.activates for result in layers)
+    return assemble(plan, [result.layer for result in layers], below, activates=activates)

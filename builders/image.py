@@ -22,31 +22,40 @@ _EPOCH = "1980-01-01T00:00:00Z"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
-def assemble(plan: Plan, layers: Sequence[Layer], *, activates: bool) -> tuple[Manifest, bytes]:
-    """Manifest and config of the image. `activates` says whether a package has activation scripts."""
+def assemble(
+    plan: Plan, layers: Sequence[Layer], below: Mapping[str, Any], *, activates: bool
+) -> tuple[Manifest, bytes]:
+    """Manifest and config of the image; the latter starts from the config `below`.
+
+    `activates` says whether a package has activation scripts.
+    """
     base = plan.resolved.base
-    config = to_bytes(_config(plan, layers, activates=activates))
+    config = to_bytes(_config(plan, layers, below, activates=activates))
     descriptor = Descriptor(CONFIG, Digest.of(config), len(config))
     blobs = (*base.manifest.layers, *(layer.descriptor for layer in layers))
-    annotations = {BASE_DIGEST: str(base.digest), "io.prebake.key": str(plan.key)}
+    annotations = {"io.prebake.key": str(plan.key)}
+    if base.manifest.layers:  # `scratch` is no image
+        annotations[BASE_DIGEST] = str(base.digest)
     return Manifest(descriptor, blobs, annotations), config
 
 
-def _config(plan: Plan, layers: Sequence[Layer], *, activates: bool) -> dict[str, Any]:
-    base = plan.resolved.base.config
+def _config(
+    plan: Plan, layers: Sequence[Layer], below: Mapping[str, Any], *, activates: bool
+) -> dict[str, Any]:
+    config = dict(below) | {"config": _runtime(plan, below.get("config") or {}, activates=activates)}
+    if plan.resolved.base.build:  # its config tells of its layers already
+        return config
     history = [{"created": _EPOCH, "created_by": f"prebake {layer.title}"} for layer in plan.layers]
-    rootfs = base["rootfs"] | {
-        "diff_ids": [*base["rootfs"]["diff_ids"], *(str(layer.diff_id) for layer in layers)]
-    }
-    config = _runtime(plan, base.get("config") or {}, activates=activates)
-    return base | {"config": config, "history": [*base.get("history", []), *history], "rootfs": rootfs}
+    diff_ids = [*below["rootfs"]["diff_ids"], *(str(layer.diff_id) for layer in layers)]
+    rootfs = below["rootfs"] | {"diff_ids": diff_ids}
+    return config | {"history": [*below.get("history", []), *history], "rootfs": rootfs}
 
 
 def _runtime(plan: Plan, base: Mapping[str, Any], *, activates: bool) -> dict[str, Any]:
     own = plan.resolved.config_inputs()
     env, labels = own["env"], own["labels"]
     assert isinstance(env, dict) and isinstance(labels, dict)
-    prefix = plan.recipe.prefix if plan.layers else ""
+    prefix = plan.recipe.prefix if any(layer.packages for layer in plan.layers) else ""
     config = dict(base) | {"Env": _environ(base.get("Env") or [], env, prefix)}
     if labels:
         config["Labels"] = dict(base.get("Labels") or {}) | labels

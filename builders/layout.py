@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..cache.digest import Digest
 from ..cache.directory import LAYOUT
 from ..cache.files import replacing, store_errors
-from ..cache.oci import INDEX, MANIFEST, Descriptor, to_bytes
+from ..cache.oci import INDEX, Descriptor, to_bytes
 from ..cache.registry import Repository
 from ..cache.store import HashingWriter
 from ..errors import IntegrityError
@@ -58,7 +58,7 @@ def write_layout(transport: Transport, image: Image, directory: Path, name: str)
         absent = [blob for blob in blobs if not _has(directory, blob)]
         with ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(partial(_write_blob, directory, _source(transport, image)), absent))
-        entry = Descriptor(MANIFEST, Digest.of(data), len(data), {REF_NAME: name})
+        entry = Descriptor(image.manifest.media_type, Digest.of(data), len(data), {REF_NAME: name})
         _write(directory, f"blobs/sha256/{entry.digest.hex}", data)
         _write(directory, "oci-layout", LAYOUT)
         _add_to_index(directory, entry)

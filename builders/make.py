@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from ..cache.oci import Descriptor, Layer
 from ..cache.store import Trace, layer_to_json
 from .bytecode import compile_entries
 from .conda import link_group, linking_for
+from .docker_access import Access
 from .encode import ENCODERS
 from .engine import LISTING
 from .fetch import fetch_all
@@ -36,9 +37,14 @@ class Workshop:
     world: World
     recipe: Recipe
     lock: Lock | None
+    engine: Access = field(default_factory=Access)
 
     def make(self, planned: PlannedLayer) -> Trace:
-        """Build one layer. Raises PackageError, Unreachable, StoreError."""
+        """Build one layer. Raises PackageError, EngineError, Unreachable, StoreError."""
+        if planned.build:
+            from .docker_build import make_docker
+
+            return make_docker(planned, self.world, self.engine)
         return self._make_conda(planned) if planned.step == "conda" else self._make_pip(planned)
 
     def _make_conda(self, planned: PlannedLayer) -> Trace:

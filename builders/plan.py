@@ -18,12 +18,14 @@ from .prefix import Prefix
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from .docker_pin import PinnedBuild
     from .lock import CondaPackage, Lock, Wheel
     from .recipe import Recipe
     from .resolve import Resolved
 
 CONDA = "conda/1"
 PIP = "pip/1"
+DOCKER = "docker/1"
 IMAGE = "image/2"
 
 
@@ -35,6 +37,7 @@ class PlannedLayer:
     packages: tuple[CondaPackage, ...] | tuple[Wheel, ...]
     prefix: Prefix
     inputs: Mapping[str, Json]
+    build: PinnedBuild | None = None
 
     @functools.cached_property
     def key(self) -> Key:
@@ -44,18 +47,24 @@ class PlannedLayer:
     @property
     def title(self) -> str:
         """Step and packages, short enough for a line."""
+        if self.build:
+            return f"{self.step}: {self.build.context.dockerfile_path}"
         names = [package.name for package in self.packages]
         more = f" +{len(names) - 3}" if len(names) > 3 else ""
         return f"{self.step}: {', '.join(names[:3])}{more}"
 
     @property
     def contents(self) -> tuple[str, ...]:
-        """Names and versions of its packages."""
+        """Names and versions of its packages, or the images that a Dockerfile takes."""
+        if self.build:
+            return tuple(sorted({str(image) for image in self.build.images.values()}))
         return tuple(f"{package.name} {package.version}" for package in self.packages)
 
     @property
     def size(self) -> int:
-        """Bytes of its archives, as far as channel and index tell."""
+        """Bytes of its archives, as far as channel and index tell, or of its context."""
+        if self.build:
+            return self.build.size
         return sum(package.size for package in self.packages)
 
 
@@ -68,6 +77,11 @@ class Plan:
     layers: tuple[PlannedLayer, ...]
     inputs: Mapping[str, Json]
 
+    @property
+    def adds_nothing(self) -> bool:
+        """Whether the image is its base, unchanged."""
+        return not (self.layers or any(self.resolved.config_inputs().values()))
+
     @functools.cached_property
     def key(self) -> Key:
         """The image's key."""
@@ -76,7 +90,7 @@ class Plan:
 
 def plan(resolved: Resolved, recipe: Recipe) -> Plan:
     """Plan the layers. Raises DefinitionError when they cannot be stacked on the base."""
-    layers = plan_layers(resolved.lock, recipe) if resolved.lock else ()
+    layers = plan_layers(resolved.lock, recipe) if resolved.lock else _docker_layers(resolved, recipe)
     check_layer_count(len(resolved.base.manifest.layers), len(layers))
     inputs: dict[str, Json] = {
         "base": str(resolved.base.digest),
@@ -86,6 +100,14 @@ def plan(resolved: Resolved, recipe: Recipe) -> Plan:
         "prefix": recipe.prefix,
     }
     return Plan(resolved, recipe, layers, key_inputs(IMAGE, inputs))
+
+
+def _docker_layers(resolved: Resolved, recipe: Recipe) -> tuple[PlannedLayer, ...]:
+    build = resolved.base.build
+    if build is None:
+        return ()
+    inputs = key_inputs(DOCKER, {**build.inputs, "compression": recipe.compression})
+    return (PlannedLayer("docker", (), Prefix(recipe.prefix, "", ""), inputs, build),)
 
 
 def plan_layers(lock: Lock, recipe: Recipe) -> tuple[PlannedLayer, ...]:

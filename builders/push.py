@@ -20,7 +20,7 @@ from threading import Event
 from typing import IO, TYPE_CHECKING, Self
 
 from ..cache.digest import Digest
-from ..cache.oci import INDEX_TYPES, MANIFEST, Descriptor, Layer, Manifest
+from ..cache.oci import INDEX_TYPES, Descriptor, Layer, Manifest
 from ..cache.origins import mount
 from ..cache.registry import BLOB_GONE, Repository
 from ..cache.request import Refused
@@ -136,14 +136,14 @@ class Uploader:
         self._present = self._blobs_of(current)
         self._bring_all(image)
         try:
-            self._put(data)
+            self._put(data, image.manifest.media_type)
         except Refused as refusal:
             if BLOB_GONE.isdisjoint(refusal.codes):
                 raise
             self._bring_again(image, refusal)
-            self._put(data)
+            self._put(data, image.manifest.media_type)
         if self._to.tag:
-            self._target.put_manifest(self._to.tag, data, MANIFEST)
+            self._target.put_manifest(self._to.tag, data, image.manifest.media_type)
         if self._origins:
             own = (image.manifest.config.digest, *(layer.digest for layer in image.layers))
             self._origins.remember(own, self._to.repository)
@@ -214,8 +214,8 @@ class Uploader:
         for future in done:
             future.result()
 
-    def _put(self, data: bytes) -> None:
-        self._target.read_back(self._target.put_manifest(str(Digest.of(data)), data, MANIFEST))
+    def _put(self, data: bytes, media_type: str) -> None:
+        self._target.read_back(self._target.put_manifest(str(Digest.of(data)), data, media_type))
 
     def _bring_again(self, image: Image, refusal: Refused) -> None:
         """Ask for all blobs again; those that the refusal names are sent even if the registry claims them."""

@@ -53,6 +53,8 @@ def environment_inputs(
         "allow_sdist": sorted(world.allow_sdist),
         "recipe": asdict(recipe),
     }
+    if base.build:
+        inputs["build"] = base.build.inputs
     return key_inputs(ENVIRONMENT, inputs)
 
 

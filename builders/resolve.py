@@ -87,6 +87,7 @@ def resolve_on(base: PinnedBase, environment: Environment, world: World, prefix:
 
 
 def _target(base: PinnedBase, world: World, prefix: str) -> Target:
+    assert base.facts, "a base that was pinned to be taken as it is"
     if base.facts.owns_prefix:
         raise DefinitionError(
             "the base image already has something where the environment goes",

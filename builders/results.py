@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..cache.digest import Digest, Key
     from ..cache.oci import Descriptor, Layer, Manifest
     from .pin import PinnedBase
+    from .plan import PlannedLayer
 
     class Described(Protocol):
         """What messages need of a planned layer; a recalled one has no more."""
@@ -57,6 +58,24 @@ class LayerResult:
             "outcome": self.outcome,
             "seconds": round(self.seconds, 3),
         }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StepResult:
+    """What became of a planned layer: it makes one, and a Dockerfile as many as it takes.
+
+    `config` is the image config that a Dockerfile makes besides.
+    """
+
+    planned: PlannedLayer
+    outcome: str
+    layers: tuple[LayerResult, ...]
+    config: Digest | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its blobs."""
+        return sum(result.layer.descriptor.size for result in self.layers)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

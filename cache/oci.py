@@ -7,7 +7,7 @@ All are values; to change one is to make another.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RegistryError
@@ -78,17 +78,24 @@ class Layer:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An image manifest: a config and layers, bottom first (OCI image spec, "manifest")."""
+    """An image manifest: a config and layers, bottom first (OCI image spec, "manifest").
+
+    `raw` are the bytes of one that was read and is written otherwise than here, so that it keeps its digest.
+    """
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = MANIFEST
+    raw: bytes = field(default=b"", repr=False)
 
     def to_bytes(self) -> bytes:
         """Serialised with sorted keys, so that equal manifests have equal digests."""
+        if self.raw:
+            return self.raw
         data: dict[str, Any] = {
             "schemaVersion": 2,
-            "mediaType": MANIFEST,
+            "mediaType": self.media_type,
             "config": self.config.to_json(),
             "layers": [layer.to_json() for layer in self.layers],
         }
@@ -100,9 +107,11 @@ class Manifest:
         try:
             raw = json.loads(data)
             layers = tuple(Descriptor.from_json(layer) for layer in raw["layers"])
-            return cls(Descriptor.from_json(raw["config"]), layers, raw.get("annotations") or {})
+            annotations, media_type = raw.get("annotations") or {}, raw.get("mediaType") or MANIFEST
+            found = cls(Descriptor.from_json(raw["config"]), layers, annotations, media_type)
         except (ValueError, KeyError, TypeError) as error:
             raise RegistryError("not an image manifest", facts={"where": where, "reason": error}) from error
+        return found if found.to_bytes() == data else replace(found, raw=data)
 
     def blobs(self) -> tuple[Descriptor, ...]:
         """Everything the manifest points at: config, then layers."""

@@ -77,7 +77,7 @@ def bare_environment(path: Path, packages: CondaFile, image: str | None) -> Envi
             allowed="an environment with `image:`",
             hint=f"pass --image, or write an environment file with `image:` and `conda_file: {entry}`",
         )
-    definition = Definition(image=_checked_image(Line(image, Place(path)), "--image"), conda=packages.spec)
+    definition = Definition(image=checked_image(Line(image, Place(path)), "--image"), conda=packages.spec)
     return Environment(definition, source=path, lines=_lines({}, packages), warnings=packages.warnings)
 
 
@@ -98,11 +98,11 @@ def _definition(document: Value, conda: CondaFile | None, image: str | None) -> 
 def _image(given: dict[str, Value], argument: str | None, path: Path) -> str | None:
     own = given.get("image")
     if argument:
-        return _checked_image(Line(argument, Place(path)), "--image")
-    return _checked_image(Line(own.text(), own.place), "image") if own else None
+        return checked_image(Line(argument, Place(path)), "--image")
+    return checked_image(Line(own.text(), own.place), "image") if own else None
 
 
-def _checked_image(line: Line, name: str) -> str:
+def checked_image(line: Line, name: str) -> str:
     """The image reference that key or argument `name` gave, refused when no registry could read it."""
     if _REFERENCE.fullmatch(line.text):
         return line.text

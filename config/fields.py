@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from .places import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .yaml_nodes import Value
 
 Kind = Literal[
@@ -97,7 +99,7 @@ def known(value: Value, table: Table) -> dict[str, Value]:
     }
 
 
-def unknown(value: Value, table: Table) -> tuple[str, ...]:
+def unknown(value: Value, table: Collection[str]) -> tuple[str, ...]:
     """A warning for each key that the table does not know."""
     others = ((key, field) for key, field in value.fields().items() if key not in table)
     return tuple(

@@ -34,9 +34,11 @@ class Settings:
     insecure: tuple[str, ...] = ()
     """Registries that speak plain HTTP; loopback ones do without being named."""
     mirrors: tuple[tuple[str, str], ...] = ()
-    """Canonical prefix of URLs, or of images (`docker.io/library`) -> where to fetch it.
-
-    Locks keep the canonical one."""
+    """Canonical URL prefix -> where to fetch it; locks keep the canonical one."""
+    image_mirrors: tuple[tuple[str, str], ...] = ()
+    """Canonical prefix of base images (`docker.io/library`) -> where to fetch them; digests stay the same."""
+    docker_network: str = ""
+    """Network of RUN in a Dockerfile, for instance `host`; empty means the Docker Engine's default."""
     default_channels: tuple[str, ...] = ("conda-forge",)
     """Channels of a definition that names none."""
     pip_index: str = "https://pypi.org/simple"
@@ -68,6 +70,8 @@ class Settings:
     """Layers that a remote tier has are fetched when something reads them (`lazy`), or on a hit (`eager`)."""
     leases: str = ""
     """Who builds what just now: `postgresql+psycopg://...` for machines that share a tier."""
+    task_network: str = ""
+    """Docker network mode of a task's containers that name none; empty is a bridge of the run's own."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
@@ -91,6 +95,7 @@ _ALLOWED = {
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
+_TABLES = ("mirrors", "image_mirrors")
 _PATHS = ("curated_set", "signing_key")  # none by default
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
@@ -164,7 +169,7 @@ def _split(name: str, value: str) -> Any:
     if not isinstance(default, tuple):
         return value
     items = value.split()
-    if name != "PREBAKE_MIRRORS":
+    if name.removeprefix("PREBAKE_").lower() not in _TABLES:
         return items
     return dict(item.split("=", 1) for item in items) if all("=" in item for item in items) else value
 
@@ -185,7 +190,7 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
     """What a setting may be, in words and as a function that raises TypeError or ValueError."""
     if name in _ALLOWED:
         return ", ".join(_ALLOWED[name]), functools.partial(_one_of, _ALLOWED[name])
-    if name == "mirrors":
+    if name in _TABLES:
         return "CANONICAL=MIRROR, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts

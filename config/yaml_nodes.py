@@ -148,7 +148,11 @@ class Value:
 
 def parse(path: Path, asked: Place | None = None) -> Value:
     """The document of a YAML file; `asked` is the line that names the file."""
-    text = read(path, asked)
+    return parse_text(read(path, asked), path)
+
+
+def parse_text(text: str, path: Path) -> Value:
+    """The document of what a YAML file holds, or of what was made of it line by line."""
     lines = tuple(text.splitlines())
     try:
         node = yaml.compose(text, Loader=_LOADER)

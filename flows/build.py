@@ -28,7 +28,7 @@ def build_environment(
     if found:
         return found, deliver(found, to, workspace, progress)
     progress.layers(len(planned.layers))
-    workshop = Workshop(world, workspace.recipe, resolved.lock)
+    workshop = Workshop(world, workspace.recipe, resolved.lock, workspace.engine)
     how = _build_and_push if to.kind == "registry" else _build_then_deliver
     return how(planned, to, workshop, workspace, progress)
 

@@ -117,7 +117,7 @@ def as_image(result: ImageResult, store: Tiers) -> Image:
     return Image(
         result.manifest,
         store.read(result.manifest.config.digest),
-        base.reference,
+        base.source,
         base.manifest.layers,
         tuple(each.layer for each in result.layers),
         store.open,

@@ -29,7 +29,8 @@ def guarded(world: World, urls: Iterable[str], registries: Iterable[str], worksp
 
 def registries_of(base: PinnedBase, to: Destination, workspace: Workspace) -> list[str]:
     """The registries that a build asks: of the base image, of the destination, of the tiers."""
-    used = [base.reference, *workspace.tier_repositories]
+    images = base.build.images.values() if base.build else [base.reference]
+    used = [*map(workspace.registries.place, images), *images, *workspace.tier_repositories]
     if to.kind == "registry":
         used.append(to.reference())
     return sorted({reference.registry for reference in used})

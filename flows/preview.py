@@ -77,7 +77,7 @@ def _expected(planned: PlannedLayer, store: Tiers) -> Expected:
     found = reuse_layer(planned, store)
     if found:
         where = f"in the {found.outcome.removeprefix('hit-')} store"
-        return Expected(planned, found.outcome, where, found.layer.descriptor.size)
+        return Expected(planned, found.outcome, where, found.size)
     answers = ((tier.name if tier else LOCAL, miss) for tier, miss in store.look(planned.key, planned.inputs))
     why = ", ".join(f"{tier}: {miss}" for tier, miss in answers)
     return Expected(planned, MISS, why, planned.size)

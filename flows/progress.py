@@ -99,6 +99,7 @@ class Bars:
             self._bars.console.print(f"[yellow]warning:[/] {warning}")
         self._bars.console.print(describe(result))
         self._done += 1
+        self._layers = max(self._layers, self._done)  # how many a Dockerfile makes is known at its end
         self._bars.update(self._task, advance=1, layers=f"{self._done} of {self._layers} layers")
 
     def sent(self, count: int) -> None:

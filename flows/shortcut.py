@@ -1,6 +1,6 @@
 """A hit by file: what a file declared when it was last read, so that an unchanged one is not parsed again.
 
-Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/1`,
+Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/2`,
 local only) keeps the canonical definition beside the xxh3 of every file that was read for it. Whatever goes
 another way than a hit (an error too) is left to `ensure`, which reads the file.
 """
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import xxhash
 
-from ..builders.pin import pin
+from ..builders.pin import pin, pin_plain
 from ..builders.recall import environment_inputs, recall
 from ..cache.digest import Json, key_inputs, key_of_inputs
 from ..cache.store import Trace
@@ -23,13 +24,14 @@ from .destination import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+    from ..builders.pin import PinnedBase
+    from ..builders.world import World
     from ..config.definition import Environment
     from .progress import Progress
     from .wiring import Request, Workspace
 
-FILE = "file/1"
+FILE = "file/2"
 
 
 def recall_file(
@@ -45,7 +47,7 @@ def recall_file(
     outputs = cast("Mapping[str, Any]", known.outputs)
     definition = outputs["definition"]
     try:
-        base = pin(definition["image"], world.platform, recipe.prefix, world.registries, world.store)
+        base = _pinned(outputs, world, recipe.prefix)
         found = recall(environment_inputs(definition, base, world, recipe), base, world)
         if found is None:
             return None
@@ -55,15 +57,30 @@ def recall_file(
     return Built(found, delivered, time.perf_counter() - start), tuple(outputs["warnings"])
 
 
+def _pinned(outputs: Mapping[str, Any], world: World, prefix: str) -> PinnedBase:
+    """What `pin_base` gives for the definition."""
+    definition, context = outputs["definition"], outputs["context"]
+    if context:
+        from ..builders.docker_pin import pin_build
+        from ..config.definition import BuildContext
+
+        return pin_build(BuildContext(Path(context), definition["dockerfile_path"]), world)
+    if definition["conda"]:
+        return pin(definition["image"], world, prefix)
+    return pin_plain(definition["image"], world)
+
+
 def remember_file(environment: Environment, image: str | None, workspace: Workspace) -> None:
     """Record what the file declared, if an image can be recalled by it."""
     from ..config.canonical import definition_inputs
 
-    if environment.source is None or environment.definition.image is None:
+    if environment.source is None:
         return
+    build = environment.definition.build
     inputs = _inputs(environment.source, image)
     outputs: dict[str, Json] = {
         "definition": definition_inputs(environment.definition),
+        "context": str(build.path.absolute()) if build else None,
         "files": _read(str(path.absolute()) for path in environment.files),
         "warnings": environment.warnings,
     }

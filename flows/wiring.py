@@ -25,6 +25,7 @@ from .destination import STORE, Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..builders.docker_access import Access
     from ..cache.credentials import Credentials
     from ..cache.leases import Leases
     from ..cache.origins import Origins
@@ -86,7 +87,7 @@ class Workspace:
         """Channels and indexes."""
         own = self.settings
         return Sources(
-            mirrors=tuple(pair for pair in own.mirrors if "://" in pair[0]),
+            mirrors=own.mirrors,
             default_channels=own.default_channels,
             pip_index=own.pip_index,
             pip_find_links=own.pip_find_links,
@@ -109,8 +110,8 @@ class Workspace:
     @functools.cached_property
     def registries(self) -> Registries:
         """How base images are found."""
-        images = tuple(pair for pair in self.settings.mirrors if "://" not in pair[0])
-        return Registries(self.repository, frozenset(self.settings.insecure), images)
+        own = self.settings
+        return Registries(self.repository, frozenset(own.insecure), mirrors=own.image_mirrors)
 
     @property
     def docker_host(self) -> str | None:
@@ -122,6 +123,15 @@ class Workspace:
         """TLS certificates for it, by Docker's own variables."""
         folder = self.environ.get("DOCKER_CERT_PATH")
         return Path(folder) if folder and self.environ.get("DOCKER_TLS_VERIFY") else None
+
+    @property
+    def engine(self) -> Access:
+        """The Docker Engine, for Dockerfiles."""
+        from ..builders.docker_access import Access
+
+        host, network = self.docker_host, self.settings.docker_network
+        found = self.credentials
+        return Access(host, self.docker_certificates, network, environ=self.environ, credentials=found)
 
     def repository(self, reference: Reference) -> Repository:
         """The repository a reference is in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -68,3 +69,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleWorld]:
         registry = stack.enter_context(services.registry(scratch / "registry"))
         services.push_base(root, registry.host)
         yield SampleWorld(root, scratch, static, registry.host, stack)
+
+
+@pytest.fixture
+def gate() -> Iterator[socket.socket]:
+    """Where a RUN waits: it goes on when its connection is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        opened.settimeout(120)
+        yield opened

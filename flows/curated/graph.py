@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...builders.engine import reuse_layer
+from ...builders.engine import obtain_layer
 from ...builders.make import Workshop
-from ...builders.results import BUILT, LayerResult
-from ...cache.tiered import MADE, Wanted
 from ...errors import PrebakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ...builders.plan import PlannedLayer
+    from ...builders.results import StepResult
     from ...cache.digest import Key
     from ..progress import Progress
     from ..wiring import Workspace
@@ -33,30 +30,20 @@ def unique_layers(prepared: Iterable[Prepared]) -> dict[Key, Layer]:
 
 def obtain(
     layers: Mapping[Key, Layer], workspace: Workspace, progress: Progress
-) -> dict[Key, LayerResult | PrebakeError]:
+) -> dict[Key, StepResult | PrebakeError]:
     """Reuse or make each layer; what cannot be made is told by its error, and stops no other."""
     progress.layers(len(layers))
 
-    def one(layer: Layer) -> LayerResult | PrebakeError:
+    def one(layer: Layer) -> StepResult | PrebakeError:
+        prepared, planned = layer
+        workshop = Workshop(prepared.world, workspace.recipe, prepared.lock, workspace.engine)
         try:
-            result = _obtain(*layer, workspace)
+            result = obtain_layer(planned, prepared.world.store, workshop.make)
         except PrebakeError as error:
             return error
-        progress.layer(result)
+        for each in result.layers:
+            progress.layer(each)
         return result
 
     with ThreadPoolExecutor(workspace.settings.workers) as pool:
         return dict(zip(layers, pool.map(one, layers.values()), strict=True))
-
-
-def _obtain(prepared: Prepared, planned: PlannedLayer, workspace: Workspace) -> LayerResult:
-    start = time.perf_counter()
-    if found := reuse_layer(planned, prepared.world.store):
-        return found
-    workshop = Workshop(prepared.world, workspace.recipe, prepared.lock)
-    wanted = Wanted(planned.key, planned.inputs, lambda: workshop.make(planned))
-    made = prepared.world.store.obtain(wanted).tier == MADE
-    result = reuse_layer(planned, prepared.world.store)
-    assert result, "a layer vanished as soon as it was made"
-    seconds = time.perf_counter() - start
-    return replace(result, outcome=BUILT, seconds=seconds) if made else result

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ...builders.engine import reuse
-from ...builders.results import BUILT, LayerResult
+from ...builders.results import BUILT, StepResult
 from ...builders.sources import connect
 from ...errors import PrebakeError
 from ..build import build_environment
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .prepare import Ask, Prepared
     from .shelf import Shelf
 
-    Layers = Mapping[Key, LayerResult | PrebakeError]
+    Layers = Mapping[Key, StepResult | PrebakeError]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +74,7 @@ def prebuild(chosen: Iterable[Curated], policy: str, workspace: Workspace, progr
     progress.step(f"{len(layers)} layers for {len(ready)} environments")
     made = obtain(layers, workspace, progress)
     outcomes = _settle_all(started, made, desk)
-    built = [each for each in made.values() if isinstance(each, LayerResult) and each.outcome == BUILT]
+    built = [each for each in made.values() if isinstance(each, StepResult) and each.outcome == BUILT]
     return Prebuilt(outcomes, len(layers), len(built), time.perf_counter() - start)
 
 

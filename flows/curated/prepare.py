@@ -12,6 +12,7 @@ from ...builders.pin import pin_base
 from ...builders.plan import Plan, plan
 from ...builders.recall import environment_inputs
 from ...builders.resolve import resolve_on
+from ...cache.reference import Reference
 from ...config.canonical import definition_inputs
 from ...config.curated_template import Placeholder, render
 from ...config.load import load
@@ -111,7 +112,7 @@ def asking(world: World) -> Ask:
 
 def _look_up(asked: Placeholder, world: World) -> str:
     if asked.kind == "image":
-        registries = world.registries
-        return latest_tag(registries.repository(registries.place(asked.subject)), asked.detail)
+        registries, reference = world.registries, Reference.parse(asked.subject)
+        return latest_tag(registries.repository(registries.place(reference)), asked.detail)
     pre, sources = asked.detail == "pre", world.sources
     return latest_release(asked.subject, sources, world.cache_dir, python=asked.python, pre=pre)

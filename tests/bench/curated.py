@@ -68,11 +68,11 @@ def machine(store: Path, channel: str) -> Workspace:
     mirrors = {
         "https://conda.anaconda.org/conda-forge": channel,
         "https://download.pytorch.org/whl/cpu": index,
-        "docker.io/library": registry,
     }
     settings = {
         "PREBAKE_STORE": str(store),
         "PREBAKE_MIRRORS": " ".join(f"{canonical}={mirror}" for canonical, mirror in mirrors.items()),
+        "PREBAKE_IMAGE_MIRRORS": f"docker.io/library={registry}",
         "PREBAKE_PIP_INDEX": index,
         "PREBAKE_CURATED": f"{registry}/{uuid.uuid4().hex}",
     }

@@ -28,9 +28,9 @@ def curated(prebake: Prebake, world: Any, tmp_path: Path) -> Prebake:
     (tmp_path / "set/hopeless").mkdir(parents=True)
     (tmp_path / "set/hopeless/environment.yml").write_text(DEFINITION)
     (tmp_path / "set/hopeless/smoke.py").write_text("assert True\n")
-    mirrors = world.environ(tmp_path)["PREBAKE_MIRRORS"] + f" docker.io/library={world.registry}"
+    mirrors = f"docker.io/library={world.registry}"
     place = f"{world.registry}/{tmp_path.name.replace('_', '-')}"
-    settings = {"PREBAKE_MIRRORS": mirrors, "PREBAKE_CURATED_SET": "set", "PREBAKE_CURATED": place}
+    settings = {"PREBAKE_IMAGE_MIRRORS": mirrors, "PREBAKE_CURATED_SET": "set", "PREBAKE_CURATED": place}
     return lambda *arguments, **more: prebake("curated", *arguments, **(settings | more))
 
 

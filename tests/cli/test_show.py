@@ -14,7 +14,7 @@ import yaml
 
 Prebake = Callable[..., CompletedProcess[str]]
 Definition = Callable[..., str]
-COMMANDS = ("build", "plan", "lock", "explain", "verify", "run", "schema", "cache")
+COMMANDS = ("build", "plan", "lock", "explain", "verify", "run", "task", "schema", "cache")
 DEMO = Path(__file__).parents[1] / "world/demo.yml"
 
 

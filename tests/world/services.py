@@ -98,6 +98,7 @@ def dockerd(root: Path) -> Iterator[DockerHost]:
         with _process(_dockerd_command(made, short), made.log, lambda: _docker_answers(made)):
             yield made
     finally:
+        _end_shims(short)
         _unmount_below(short, made.data)
         shutil.rmtree(short)
 
@@ -203,6 +204,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _end_shims(folder: Path) -> None:
+    """What a killed dockerd leaves of its containers; a shim is told where its daemon was."""
+    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(ProcessLookupError, FileNotFoundError):
+            if f"\0{folder}/exec/".encode() in arguments.read_bytes():
+                os.kill(int(arguments.parent.name), signal.SIGKILL)
 
 
 def _unmount_below(*folders: Path) -> None:

@@ -91,6 +91,6 @@ def new_desk(world: SampleWorld, shared_store: Path) -> Callable[[Path], Desk]:
 def make_desk(world: SampleWorld, store: Path, folder: Path) -> Desk:
     place = f"{world.registry}/curated-{next(_numbers)}"
     environ = world.environ(store)
-    environ["PREBAKE_MIRRORS"] += f" docker.io/library={world.registry}"
+    environ["PREBAKE_IMAGE_MIRRORS"] = f"docker.io/library={world.registry}"
     environ |= {"PREBAKE_CURATED": place, "PREBAKE_CURATED_SET": str(folder / "set")}
     return Desk(folder, environ | {"DOCKER_HOST": world.docker}, place)

@@ -28,7 +28,8 @@ TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 
 def test_every_environment_is_solved(world: SampleWorld, tmp_path: Path) -> None:
     environ = world.environ(tmp_path / "store")
-    environ["PREBAKE_MIRRORS"] += f" docker.io/library={world.registry} {TORCH_INDEX}={world.index_url}"
+    environ["PREBAKE_MIRRORS"] += f" {TORCH_INDEX}={world.index_url}"
+    environ["PREBAKE_IMAGE_MIRRORS"] = f"docker.io/library={world.registry}"
     workspace = open_workspace(environ, tmp_path)
     known = workspace.world(Request(policy="locked"), Silent().step)
     ask, solved, failed = asking(known), [], set()

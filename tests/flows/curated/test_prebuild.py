@@ -13,6 +13,7 @@ import pytest
 from prebake.builders.referrers import read_artifact
 from prebake.cache.digest import Digest
 from prebake.cache.oci import Manifest
+from prebake.cache.reference import Reference
 from prebake.errors import EngineError, SettingsError, SolveError, Unreachable
 from prebake.flows.curated.definitions import find
 from prebake.flows.curated.prebuild import prebuild
@@ -63,7 +64,7 @@ def test_layers_that_environments_share_are_one(first: tuple[Desk, Prebuilt]) ->
     desk, done = first
     document = desk.repository("alpha").manifest("latest")
     assert document
-    base = desk.workspace.registries.place("docker.io/library/debian:12")
+    base = desk.workspace.registries.place(Reference.parse("debian:12"))
     below = desk.workspace.repository(base).manifest("12")
     assert below
     counts = [len(Manifest.from_bytes(each.data, "").layers) for each in (document, below)]
