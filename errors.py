@@ -3,6 +3,7 @@
     PrebakeError
     ├── DefinitionError      the definition cannot be read or contradicts itself      exit 2
     ├── SettingsError        settings, references or arguments make no sense          exit 2
+    │   └── ConflictError    a name and version is taken by another definition        exit 2
     ├── SolveError           no set of packages satisfies the definition              exit 3
     ├── PackageError         an archive is unusable: no digest, hostile, clobbering   exit 3
     ├── IntegrityError       bytes are not what their digest says                     exit 4
@@ -68,6 +69,10 @@ class SettingsError(PrebakeError):
     """Settings, a reference or an argument makes no sense."""
 
     exit_code = 2
+
+
+class ConflictError(SettingsError):
+    """A name and version, or a number once given, already stands for something else."""
 
 
 class SolveError(PrebakeError):

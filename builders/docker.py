@@ -1,18 +1,17 @@
-"""A Docker Engine: images are loaded into it without a registry, and commands run in it.
+"""A Docker Engine: images are loaded into it without a registry.
 
 Invariant: an image goes as a stream, `docker save`'s archive and an OCI layout in one, so engines from 20.10
 on read it and nothing of it is ever whole in memory or on disk. What the engine has is not sent.
 
     with connect("unix:///var/run/docker.sock") as engine:
         load(image, "train:v1", engine, transport)
-        run("train:v1", Command(("python", "-V")), engine, (sys.stdout.buffer, sys.stderr.buffer))
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from ..cache.digest import CHUNK, Digest, Hasher
@@ -25,7 +24,7 @@ from .push import Image, Outcome, Progress
 from .tar_header import BLOCK, header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from docker import DockerClient
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 _GREETING_SECONDS = 10
 # An engine is silent while it unpacks a layer.
 _SILENCE_SECONDS = 1800
-_STOP_SECONDS = 5
 _FIRST_WITH_ZSTD = 23
 
 
@@ -46,26 +44,6 @@ class Loaded:
 
     image_id: str
     bytes_sent: int
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A path of the engine's machine inside a container."""
-
-    source: Path
-    target: str
-    read_only: bool = False
-
-
-@dataclass(frozen=True)
-class Command:
-    """What to run in a container, and what differs from its image; None leaves it to image and engine."""
-
-    arguments: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[Mount, ...] = ()
-    folder: str | None = None
-    network: str | None = None
 
 
 @contextmanager
@@ -96,7 +74,8 @@ def _tls(folder: Path) -> Any:
 
 
 @contextmanager
-def _engine_errors(attempt: str, facts: Mapping[str, object]) -> Iterator[None]:
+def engine_errors(attempt: str, facts: Mapping[str, object]) -> Iterator[None]:
+    """Turn what the engine's client raises into EngineError and Unreachable."""
     from docker.errors import APIError, DockerException, ImageNotFound
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
@@ -124,7 +103,7 @@ def load(
     reference = _tagged(name)
     # An image's id is its config's digest, or its manifest's where containerd keeps the images.
     ids = (str(image.manifest.config.digest), str(Digest.of(image.manifest.to_bytes())))
-    with _engine_errors("load the image", {"image": reference}):
+    with engine_errors("load the image", {"image": reference}):
         if found := next(filter(None, (_find(engine, each) for each in ids)), None):
             found.tag(reference.name, reference.tag)
             return Loaded(str(found.id), 0)
@@ -258,43 +237,3 @@ def _known_layers(engine: DockerClient, diff_ids: list[str]) -> int:
 def _chain(engine: DockerClient, image_id: str) -> list[str]:
     image = _find(engine, image_id)  # it may have been removed since it was listed
     return image.attrs["RootFS"].get("Layers") or [] if image else []
-
-
-def run(image: str, command: Command, engine: DockerClient, output: tuple[IO[bytes], IO[bytes]]) -> int:
-    """Run `command` in a container and return its exit code; `output` gets stdout and stderr as they come.
-
-    The container is removed afterwards, also when this is interrupted. Raises EngineError.
-    """
-    with _engine_errors("run the command", {"image": image, "command": " ".join(command.arguments)}):
-        container = _create(image, command, engine)
-        try:
-            pieces = container.attach(stream=True, demux=True)  # before the start: nothing is lost
-            container.start()
-            for piece in pieces:
-                _write(piece, output)
-            return int(container.wait(timeout=None)["StatusCode"])
-        except KeyboardInterrupt:
-            container.stop(timeout=_STOP_SECONDS)
-            raise
-        finally:
-            container.remove(force=True, v=True)
-
-
-def _create(image: str, command: Command, engine: DockerClient) -> Any:
-    from docker.types import Mount as Bind
-
-    return engine.containers.create(
-        image,
-        list(command.arguments) or None,
-        environment=dict(command.env),
-        mounts=[Bind(each.target, str(each.source), "bind", each.read_only) for each in command.mounts],
-        working_dir=command.folder,
-        network_mode=command.network,
-    )
-
-
-def _write(piece: Sequence[bytes | None], output: tuple[IO[bytes], IO[bytes]]) -> None:
-    for data, stream in zip(piece, output, strict=True):
-        if data:
-            stream.write(data)
-            stream.flush()

@@ -21,7 +21,7 @@ from ..cache.store import Trace, layer_to_json
 from ..config.places import concealed
 from ..errors import DefinitionError, EngineError, Unreachable
 from .context import context_inputs, hidden, write_pack
-from .docker import _engine_errors, connect
+from .docker import connect, engine_errors
 from .docker_export import export
 from .docker_failure import failure
 from .dockerfile import pinned
@@ -121,7 +121,7 @@ def _pull(image: Reference, job: _Job) -> None:
     if found and found.identity_token:
         login = {"identitytoken": found.identity_token}
     facts: dict[str, object] = {"image": image, **({"mirror": place} if place != image else {})}
-    with _engine_errors("pull a base image", facts):
+    with engine_errors("pull a base image", facts):
         try:
             job.engine.images.pull(
                 place.name, tag=str(place.digest), platform=job.platform, auth_config=login
@@ -140,7 +140,7 @@ def _classic(job: _Job) -> str:
     image_id = ""
     with (
         job.pack.open("rb") as context,
-        _engine_errors("build the image", {"file": job.build.dockerfile.path}),
+        engine_errors("build the image", {"file": job.build.dockerfile.path}),
     ):
         events: Iterable[dict[str, Any]] = job.engine.api.build(
             fileobj=context,
@@ -193,7 +193,7 @@ def _buildkit(job: _Job, command: str) -> str:
             process.terminate()
             raise
     if process.returncode:
-        with _engine_errors("build the image", {"file": job.build.dockerfile.path}):
+        with engine_errors("build the image", {"file": job.build.dockerfile.path}):
             job.engine.ping()  # where it is gone, the Dockerfile is not to blame
         raise failure(job.build, lines, lines[-1] if lines else f"exit code {process.returncode}")
     return told.read_text().strip()

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from ..cache.digest import CHUNK, DiffId, Hasher
 from ..cache.oci import Descriptor, Layer, to_bytes
 from ..errors import EngineError
-from .docker import _engine_errors
+from .docker import engine_errors
 from .encode import ENCODERS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def export(
 ) -> Exported:
     """What the image has on top of the image whose config is `base`. Raises EngineError."""
     facts = {"image": image_id}
-    with _engine_errors("give the image back", facts):
+    with engine_errors("give the image back", facts):
         image = engine.images.get(image_id)
         own = _on_top(image.attrs["RootFS"].get("Layers") or [], base["rootfs"]["diff_ids"])
         found: dict[str, Layer] = {}

@@ -9,7 +9,7 @@ from ..cache.reference import Reference
 from ..config.task import Build
 from ..config.template import has_secret
 from ..errors import DefinitionError
-from .docker import _engine_errors
+from .docker import engine_errors
 from .dockerfile import parse, platform_arguments
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def bases(step: Step, room: Room, text: str, say: Say) -> tuple[Digests, Digests
         say(f"warning: the image's dependencies are not recorded: {error.sentence}")
         return {}, {}
     names = dict.fromkeys(image.name for image in found.images)
-    with room.plan.connect() as engine, _engine_errors("inspect images", {"step": step.id}):
+    with room.plan.connect() as engine, engine_errors("inspect images", {"step": step.id}):
         digests = {name: _digest(engine, name) for name in names}
     below = {found.base.name} if found.base else set()
     return (

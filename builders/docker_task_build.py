@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..config.task import WORKSPACE, Build, Step
 from ..errors import DefinitionError, EngineError
-from .docker import _engine_errors
+from .docker import engine_errors
 from .docker_task_room import workspace
 from .docker_task_stream import Lines, endable, follow, repository_and_tag
 
@@ -188,7 +188,7 @@ def _context(step: Step, room: Room, say: Say) -> Iterator[Context]:
     path = _OUTSIDE if inside.startswith("..") else inside
     with (
         room.plan.connect() as engine,
-        _engine_errors("read the workspace", {"step": step.id, "folder": folder}),
+        engine_errors("read the workspace", {"step": step.id, "folder": folder}),
         workspace(engine, room.plan) as container,
         _fetched(container, folder, step) as whole,
         tempfile.TemporaryFile() as packed,

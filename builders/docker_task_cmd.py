@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.task import Command, Step
 from ..errors import EngineError
-from .docker import _engine_errors
+from .docker import engine_errors
 from .docker_task_room import HOME, container_name, image_there
 from .docker_task_stream import Lines, endable, pull
 
@@ -46,7 +46,7 @@ def run_command(step: Step, room: Room, stop: Stop, say: Say) -> None:
     facts = {"step": step.id, "image": _command(step).image}
     if step.container.ports and room.network(step.container.network) == "host":
         say("warning: `ports` map nothing in the host's network: the container's are open as they are")
-    with room.plan.connect() as engine, _engine_errors("run a step", facts):
+    with room.plan.connect() as engine, engine_errors("run a step", facts):
         container = _create(engine, step, room)
         try:
             code = _start_detached(container, say) if step.container.detach else _run(container, stop, say)
@@ -64,7 +64,7 @@ def last_words(step: Step, room: Room, say: Say) -> None:
     from docker.errors import NotFound
 
     facts = {"step": step.id}
-    with room.plan.connect() as engine, _engine_errors("read a log", facts), suppress(NotFound):
+    with room.plan.connect() as engine, engine_errors("read a log", facts), suppress(NotFound):
         container = engine.containers.get(container_name(room.plan.run_id, step.id))
         lines = Lines(say)
         lines.add(container.logs(tail=_TAIL))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..config.task import Push, Step
 from ..errors import EngineError
-from .docker import _engine_errors
+from .docker import engine_errors
 from .docker_task_room import image_there
 from .docker_task_stream import endable, follow, repository_and_tag
 
@@ -27,7 +27,7 @@ def push_images(step: Step, room: Room, stop: Stop, say: Say) -> dict[str, str]:
 
 def _push(image: str, step: Step, room: Room, stop: Stop, say: Say) -> str:
     facts = {"step": step.id, "image": image}
-    with room.plan.connect() as engine, _engine_errors("find an image", facts):
+    with room.plan.connect() as engine, engine_errors("find an image", facts):
         if not image_there(engine, image):
             hint = "push what a step before has built or pulled"
             raise EngineError("the image to push is not there", facts=facts, hint=hint)

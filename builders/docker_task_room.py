@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.task import WORKSPACE, Build, Network
 from ..errors import DefinitionError, SettingsError
-from .docker import _engine_errors
+from .docker import engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,7 +84,7 @@ class Room:
 @contextmanager
 def open_room(task: TaskFile, plan: RoomPlan, say: Say) -> Iterator[Room]:
     """Prepare the room and clear it afterwards. Raises EngineError, Unreachable."""
-    with plan.connect() as engine, _engine_errors("prepare the run", {"run": plan.run_id}):
+    with plan.connect() as engine, engine_errors("prepare the run", {"run": plan.run_id}):
         _clear(engine, plan.run_id)
         try:
             engine.volumes.create(_name(plan.run_id, "home"), labels={LABEL: plan.run_id})

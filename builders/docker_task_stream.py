@@ -9,7 +9,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from ..errors import EngineError
-from .docker import _engine_errors
+from .docker import engine_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ def endable(plan: RoomPlan, stop: Stop, attempt: str, facts: Mapping[str, object
             with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
                 answer.shutdown()
 
-    with plan.connect() as engine, _engine_errors(attempt, facts):
+    with plan.connect() as engine, engine_errors(attempt, facts):
         engine.api.hooks["response"].append(lambda answer, **_: answers.append(answer.raw))
         try:
             with stop.through(cut):

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .docker import Command, run
+from .docker_run import Command, run
 
 if TYPE_CHECKING:
     from docker import DockerClient

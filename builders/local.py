@@ -57,7 +57,7 @@ def ensure_prefix(lock: Lock, world: World) -> Path:
 
     Raises SettingsError (other architecture, too long a path), PackageError, Unreachable, StoreError.
     """
-    final = _place(lock, world)
+    final = prefix_folder(lock, world)
     if not final.exists():
         _refuse_foreign(lock)
         with world.store.local.scratch() as stage:
@@ -66,7 +66,8 @@ def ensure_prefix(lock: Lock, world: World) -> Path:
     return final
 
 
-def _place(lock: Lock, world: World) -> Path:
+def prefix_folder(lock: Lock, world: World) -> Path:
+    """Where `lock` is installed, or will be. Raises SettingsError when the path is too long."""
     folder = world.store.local.root.resolve() / "prefixes"
     conda = sorted([package.url, package.sha256.hex] for package in lock.conda)
     wheels = sorted([wheel.file_name, wheel.sha256.hex] for wheel in lock.pip)
@@ -147,12 +148,19 @@ def run_local(prefix: Path, command: Sequence[str], env: Mapping[str, str]) -> i
 
     `env` is all of the environment it starts from. Signals are passed on; call it from the main thread.
     """
-    path = f"{prefix}/bin:{env.get('PATH', os.defpath)}"
-    variables = {**env, "PATH": path, "CONDA_PREFIX": str(prefix)}
-    shell = ["/bin/sh", "-c", ACTIVATE, "prebake", *command]
+    shell, variables = activated(prefix, command, env)
     with subprocess.Popen(shell, env=variables) as process, _forwarding(process):
         code = process.wait()
     return code if code >= 0 else 128 - code
+
+
+def activated(
+    prefix: Path, command: Sequence[str], env: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """The arguments and variables that run `command` with the prefix activated."""
+    path = f"{prefix}/bin:{env.get('PATH', os.defpath)}"
+    variables = {**env, "PATH": path, "CONDA_PREFIX": str(prefix)}
+    return ["/bin/sh", "-c", ACTIVATE, "prebake", *command], variables
 
 
 @contextlib.contextmanager

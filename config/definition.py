@@ -67,7 +67,7 @@ class Environment:
     """A definition with its identity; `source` and `lines` serve error messages alone.
 
     `files` are all that were read for it. `lines` maps a match spec, pip line or field name to the line of
-    `source` it stands on.
+    `source` it stands on. Builds of a `registered` one are remembered in the catalog.
     """
 
     definition: Definition
@@ -79,6 +79,7 @@ class Environment:
     files: tuple[Path, ...] = field(default=(), compare=False)
     lines: dict[str, tuple[Path, int]] = field(default_factory=dict, compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    registered: bool = field(default=False, compare=False)
 
     @property
     def title(self) -> str:

@@ -72,6 +72,10 @@ class Settings:
     """Who builds what just now: `postgresql+psycopg://...` for machines that share a tier."""
     task_network: str = ""
     """Docker network mode of a task's containers that name none; empty is a bridge of the run's own."""
+    catalog: str = ""
+    """Registered environments: `postgresql+psycopg://...` for a team; none means a file in the store."""
+    catalogs: tuple[tuple[str, str], ...] = ()
+    """Catalogs of others by the name that `azureml://registries/NAME/...` gives them; they are only read."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
@@ -95,7 +99,7 @@ _ALLOWED = {
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
-_TABLES = ("mirrors", "image_mirrors")
+_PAIRS = {"mirrors": "CANONICAL=MIRROR", "image_mirrors": "CANONICAL=MIRROR", "catalogs": "NAME=URL"}
 _PATHS = ("curated_set", "signing_key")  # none by default
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
@@ -164,12 +168,13 @@ def _unknown(name: str, where: str, known: tuple[str, ...]) -> SettingsError:
 
 
 def _split(name: str, value: str) -> Any:
-    """Variables hold text; lists are separated by white space, mirrors are CANONICAL=MIRROR."""
-    default = getattr(Settings, name.removeprefix("PREBAKE_").lower(), "")
+    """Variables hold text; lists are separated by white space, pairs are NAME=VALUE."""
+    field = name.removeprefix("PREBAKE_").lower()
+    default = getattr(Settings, field, "")
     if not isinstance(default, tuple):
         return value
     items = value.split()
-    if name.removeprefix("PREBAKE_").lower() not in _TABLES:
+    if field not in _PAIRS:
         return items
     return dict(item.split("=", 1) for item in items) if all("=" in item for item in items) else value
 
@@ -190,8 +195,8 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
     """What a setting may be, in words and as a function that raises TypeError or ValueError."""
     if name in _ALLOWED:
         return ", ".join(_ALLOWED[name]), functools.partial(_one_of, _ALLOWED[name])
-    if name in _TABLES:
-        return "CANONICAL=MIRROR, or a table of such in the file", _pairs
+    if name in _PAIRS:
+        return f"{_PAIRS[name]}, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
     if name in _PATHS:

@@ -29,6 +29,10 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
 
     A blob that turns out to be corrupt or gone on its way to the destination is made again, once.
     """
+    if environment.registered:
+        from .registered import ensure_registered
+
+        return ensure_registered(environment, request, workspace, progress)
     start = time.perf_counter()
     try:
         image, delivered = _ensure(environment, request, workspace, progress)

@@ -70,10 +70,11 @@ def preview(environment: Environment, request: Request, workspace: Workspace, pr
     """Resolve and plan, build nothing."""
     world = workspace.world(request, progress.step)
     planned = plan(resolve(environment, world, workspace.recipe.prefix), workspace.recipe)
-    return Preview(planned, tuple(_expected(layer, world.store) for layer in planned.layers))
+    return Preview(planned, tuple(expected(layer, world.store) for layer in planned.layers))
 
 
-def _expected(planned: PlannedLayer, store: Tiers) -> Expected:
+def expected(planned: PlannedLayer, store: Tiers) -> Expected:
+    """What would happen to a layer, by what the stores hold."""
     found = reuse_layer(planned, store)
     if found:
         where = f"in the {found.outcome.removeprefix('hit-')} store"

@@ -42,16 +42,16 @@ def prepare(
 def _prepare_container(
     environment: Environment, request: Request, command: Command, workspace: Workspace, progress: Progress
 ) -> Callable[[], int]:
-    from ..builders import docker
+    from ..builders import docker, docker_run
 
     here = replace(request, destination=Destination("docker", "prebake/run:latest"))
     built = ensure(environment, here, workspace, progress)
-    asked = docker.Command(command.arguments, network=command.network)
+    asked = docker_run.Command(command.arguments, network=command.network)
 
     def run() -> int:
         with docker.connect(workspace.docker_host, workspace.docker_certificates) as engine:
             output = (sys.stdout.buffer, sys.stderr.buffer)
-            return docker.run(built.delivered.image_id, asked, engine, output)
+            return docker_run.run(built.delivered.image_id, asked, engine, output)
 
     return run
 

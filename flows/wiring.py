@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..cache.registry import Repository
     from ..cache.tiered import Tier
     from ..cache.transport import Transport
+    from ..config.catalog.catalog import Catalog
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +70,31 @@ class Workspace:
         from ..cache.leases import Leases
 
         return Leases(self.settings.leases or f"sqlite:///{self.settings.store}/leases.db")
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """Registered environments."""
+        from ..config.catalog import open_catalog
+
+        return open_catalog(self.settings.catalog or f"sqlite:///{self.settings.store}/catalog.db")
+
+    def catalog_of(self, registry: str | None) -> Catalog:
+        """The catalog that a reference means by `registry`; None means our own. Raises SettingsError."""
+        from ..config.catalog import open_catalog
+
+        others = dict(self.settings.catalogs)
+        if registry is None:
+            return self.catalog
+        if registry not in others:
+            facts = {"known": ", ".join(others) or "none"}
+            hint = "name it in the setting `catalogs`, as NAME=URL"
+            raise SettingsError(f"there is no catalog `{registry}`", facts=facts, hint=hint)
+        return open_catalog(others[registry])
+
+    @property
+    def user(self) -> str:
+        """Who asks, for records that people read."""
+        return self.environ.get("LOGNAME") or self.environ.get("USER") or f"uid {os.getuid()}"
 
     def store(self, report: Callable[[str], None]) -> Tiers:
         """All tiers as one; `report` hears of what cannot be believed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .options import file_options, load, request, solve_options
-from .verbs import Verb, declare, run
+from .verbs import Verb, add_verbs, no_options, run_verb, say
 
 if TYPE_CHECKING:
     import argparse
@@ -17,12 +17,13 @@ EXAMPLES = """
   prebake cache prune --max-age 30d --max-size 200GB --dry-run
   prebake cache ls 'numpy-*' --recipe conda/1"""
 
-__all__ = ["EXAMPLES", "options", "run"]
-
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    declare(parser, "cache", _VERBS)
+    add_verbs(parser, "cache", _VERBS)
+
+
+run = run_verb
 
 
 def _ls_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,8 @@ def _prune_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-size", metavar="SIZE", help="evict the least recently used beyond it, as 20GB")
     parser.add_argument("--grace", metavar="AGE", help=grace)
     parser.add_argument("--dry-run", action="store_true", help="tell what would go and why; change nothing")
+    tier = "which store; a remote one counts ages from when things were recorded (default: local)"
+    parser.add_argument("--tier", choices=("local", "workspace", "global"), default="local", help=tier)
 
 
 def _pin_options(parser: argparse.ArgumentParser) -> None:
@@ -54,10 +57,6 @@ def _promote_options(parser: argparse.ArgumentParser) -> None:
 
 def _key_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="where the private key goes; must not exist")
-
-
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    pass
 
 
 def _stats(options: argparse.Namespace) -> int:
@@ -93,6 +92,7 @@ def _prune(options: argparse.Namespace) -> int:
         seconds(options.max_age) if options.max_age is not None else Asked.max_age,
         byte_count(options.max_size) if options.max_size is not None else Asked.max_bytes,
         seconds(options.grace) if options.grace is not None else Asked.grace,
+        options.tier,
     )
     how = preview_prune if options.dry_run else prune
     with shown(quiet=options.json) as progress:
@@ -108,7 +108,7 @@ def _pin(options: argparse.Namespace) -> int:
     from ..wiring import open_workspace
 
     made = pin(open_workspace().local, options.name, [parse_held(text) for text in options.held])
-    _say({"pin": made.to_json()}, f"{made.name} holds {len(options.held)}", options)
+    say({"pin": made.to_json()}, f"{made.name} holds {len(options.held)}", options)
     return 0
 
 
@@ -117,7 +117,7 @@ def _unpin(options: argparse.Namespace) -> int:
     from ..wiring import open_workspace
 
     unpin(open_workspace().local, options.name)
-    _say({"unpinned": options.name}, f"{options.name} holds nothing any more", options)
+    say({"unpinned": options.name}, f"{options.name} holds nothing any more", options)
     return 0
 
 
@@ -127,7 +127,7 @@ def _pins(options: argparse.Namespace) -> int:
 
     pins = list_pins(open_workspace().local)
     lines = [f"{pin.name}\t{held}" for pin in pins for held in (*pin.keys, *pin.digests)]
-    _say({"pins": [pin.to_json() for pin in pins]}, "\n".join(lines) or "there are no pins", options)
+    say({"pins": [pin.to_json() for pin in pins]}, "\n".join(lines) or "there are no pins", options)
     return 0
 
 
@@ -138,7 +138,7 @@ def _promote(options: argparse.Namespace) -> int:
 
     with shown(quiet=options.json) as progress:
         done = promote(load(options), request(options), open_workspace(), progress)
-    _say(done.to_json(), str(done), options)
+    say(done.to_json(), str(done), options)
     return 0
 
 
@@ -146,20 +146,16 @@ def _key(options: argparse.Namespace) -> int:
     from ...cache.signed import make_key
 
     public = make_key(options.file).public_text
-    _say({"public": public}, public, options)
+    say({"public": public}, public, options)
     return 0
 
 
-def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> None:
-    print(json.dumps(data) if options.json else text)
-
-
 _VERBS = {
-    "stats": Verb("count and measure what the stores hold", ("", " --json"), _no_options, _stats),
+    "stats": Verb("count and measure what the stores hold", ("", " --json"), no_options, _stats),
     "ls": Verb("list traces of the local store", (" numpy", " --recipe image/2 --json"), _ls_options, _ls),
     "prune": Verb(
-        "delete what no trace reaches, and what is too old or too much, from the local store",
-        (" --dry-run", " --max-age 30d --max-size 200GB"),
+        "delete what no trace reaches, and what is too old or too much, from a store",
+        (" --dry-run", " --max-age 30d --max-size 200GB", " --tier workspace --max-age 180d"),
         _prune_options,
         _prune,
     ),
@@ -170,7 +166,7 @@ _VERBS = {
         _pin,
     ),
     "unpin": Verb("let prune have what a pin held", (" vision-v1",), _unpin_options, _unpin),
-    "pins": Verb("list what is pinned", ("",), _no_options, _pins),
+    "pins": Verb("list what is pinned", ("",), no_options, _pins),
     "promote": Verb(
         "copy an environment that was built to the global tier", (" env.yml",), _promote_options, _promote
     ),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
-from . import verbs
 from .options import quiet_option
-from .verbs import Verb
+from .verbs import Verb, add_verbs, no_options, run_verb, say
 
 if TYPE_CHECKING:
     import argparse
@@ -24,16 +22,10 @@ EXAMPLES = """
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs.declare(parser, "curated", _VERBS)
+    add_verbs(parser, "curated", _VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    return verbs.run(options)
-
-
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    pass
+run = run_verb
 
 
 def _names(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +47,7 @@ def _list(options: argparse.Namespace) -> int:
     from ..wiring import open_workspace
 
     found = {each.name: each.description for each in _found([], open_workspace())}
-    _say({"environments": found}, "\n".join(f"{name}\t{text}" for name, text in found.items()), options)
+    say({"environments": found}, "\n".join(f"{name}\t{text}" for name, text in found.items()), options)
     return 0
 
 
@@ -72,7 +64,7 @@ def _build(options: argparse.Namespace) -> int:
         if each.error and not options.json:
             print(f"{each.name}\n{each.error}", file=sys.stderr)
     lines = "\n".join(map(str, (*done.outcomes, done)))
-    _say(done.to_json(), lines, options)
+    say(done.to_json(), lines, options)
     return done.exit_code
 
 
@@ -83,7 +75,7 @@ def _status(options: argparse.Namespace) -> int:
     workspace = open_workspace()
     found = [status(each, workspace) for each in _found(options.names, workspace)]
     lines = "\n".join(each.line() for each in found)
-    _say({"environments": [each.to_json() for each in found]}, lines, options)
+    say({"environments": [each.to_json() for each in found]}, lines, options)
     return 0
 
 
@@ -94,7 +86,7 @@ def _show(options: argparse.Namespace) -> int:
     workspace = open_workspace()
     (curated,) = _found(options.names, workspace)
     found, definition = status(curated, workspace), curated.definition.read_text()
-    _say(found.to_json() | {"definition": definition}, f"{found}\n\n{definition}", options)
+    say(found.to_json() | {"definition": definition}, f"{found}\n\n{definition.rstrip()}", options)
     return 0
 
 
@@ -104,12 +96,8 @@ def _found(names: list[str], workspace: Workspace) -> tuple[Curated, ...]:
     return find(names, workspace.settings.curated_set)
 
 
-def _say(data: dict[str, object], text: str, options: argparse.Namespace) -> None:
-    print(json.dumps(data) if options.json else text.rstrip("\n"))
-
-
 _VERBS = {
-    "list": Verb("show the set", ("",), _no_options, _list),
+    "list": Verb("show the set", ("",), no_options, _list),
     "build": Verb(
         "solve the set, build each layer once, test and publish what changed",
         ("", " sklearn nlp", " --policy max-age=7d --json"),

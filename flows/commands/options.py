@@ -33,7 +33,8 @@ def plan_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def file_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """An environment."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="environment, conda or requirements file")
+    text = "environment, conda or requirements file; or a registered environment: NAME:VERSION, NAME@LABEL"
+    parser.add_argument("file", type=Path, metavar="FILE", help=text)
     parser.add_argument("--image", help="base image, for a file that names none")
     return parser
 
@@ -51,9 +52,28 @@ def load(options: argparse.Namespace) -> Environment:
     """The environment asked for; its warnings go to standard error."""
     from ...config.load import load as load_file
 
+    if not options.file.exists():
+        from ...config.catalog.reference import looks_like
+
+        if looks_like(str(options.file)):
+            return _registered(options)
     environment = load_file(options.file, image=options.image)
     tell(environment.warnings, options)
     return environment
+
+
+def _registered(options: argparse.Namespace) -> Environment:
+    from ...errors import SettingsError
+    from ..progress import Lines, Silent
+    from ..registered import registered
+    from ..wiring import open_workspace
+
+    if options.image:
+        hint = "clone it, or load its definition from a file"
+        raise SettingsError(
+            "the image of a registered environment is fixed", facts={"--image": options.image}, hint=hint
+        )
+    return registered(str(options.file), open_workspace(), Silent() if options.json else Lines())
 
 
 def tell(warnings: Iterable[str], options: argparse.Namespace) -> None:

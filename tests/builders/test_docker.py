@@ -13,7 +13,8 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from prebake.builders.docker import Command, Loaded, Mount, _Archive, connect, load, run
+from prebake.builders.docker import Loaded, _Archive, connect, load
+from prebake.builders.docker_run import Command, Devices, Mount, created, run
 from prebake.builders.push import Image, Outcome, Progress
 from prebake.cache.digest import Digest
 from prebake.cache.reference import Reference
@@ -186,4 +187,20 @@ def test_output_comes_live_and_an_interrupt_stops_the_container(
     command = Command(("sh", "-c", script), network=HOST)
     with pytest.raises(KeyboardInterrupt):
         run(loaded.image_id, command, engine, (Interrupting(), io.BytesIO()))
+    assert not engine.containers.list(all=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "count", "ids"), [("all", -1, []), ("2", 2, []), ('"device=0,GPU-1"', 0, ["0", "GPU-1"])]
+)
+def test_devices_and_ports_are_passed_through(
+    asked: str, count: int, ids: list[str], loaded: Loaded, engine: docker.DockerClient
+) -> None:
+    command = Command(("true",), devices=Devices(asked, "64m", "host"), ports=(5001,), labels={"a": "b"})
+    with created(loaded.image_id, command, engine) as container:
+        host = container.attrs["HostConfig"]
+        (gpus,) = host["DeviceRequests"]
+        assert (gpus["Count"], gpus["DeviceIDs"], gpus["Capabilities"]) == (count, ids, [["gpu"]])
+        assert (host["ShmSize"], host["IpcMode"], container.labels["a"]) == (64 << 20, "host", "b")
+        assert host["PortBindings"]["5001/tcp"][0]["HostIp"] == "127.0.0.1"
     assert not engine.containers.list(all=True)

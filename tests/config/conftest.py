@@ -34,3 +34,11 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / next(iter(contents))
 
     return files
+
+
+def compare(golden: Path, text: str) -> None:
+    """What users see is what the file says, and no secret."""
+    assert "hunter2" not in text
+    if os.environ.get("PREBAKE_UPDATE_GOLDEN"):
+        golden.write_text(text + "\n")
+    assert text + "\n" == golden.read_text()

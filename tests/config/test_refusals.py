@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,8 @@ import pytest
 
 from prebake.config.load import load
 from prebake.errors import DefinitionError
+
+from .conftest import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,11 +134,7 @@ def test_refusal(name: str, write: Write, tmp_path: Path) -> None:
 
 
 def _compare(name: str, text: str) -> None:
-    golden = GOLDEN / f"{name}.txt"
-    assert "hunter2" not in text
-    if os.environ.get("PREBAKE_UPDATE_GOLDEN"):
-        golden.write_text(text + "\n")
-    assert text + "\n" == golden.read_text()
+    compare(GOLDEN / f"{name}.txt", text)
 
 
 def test_every_golden_text_has_its_case() -> None:
