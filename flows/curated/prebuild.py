@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from .publish import publish
 from .results import BUSY, FAILED, PUBLISHED, UNCHANGED, Outcome, Prebuilt
 from .shelf import shelf_of
 from .state import lease_key, record_failure, record_good
-from .trial import forget, trial
+from .trial import trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,12 +69,13 @@ def prebuild(chosen: Iterable[Curated], policy: str, workspace: Workspace, progr
     world = _world(policy, workspace, progress)
     desk = _Desk(workspace, progress, world, asking(world), Lock())
     with ThreadPoolExecutor(workspace.settings.workers) as pool:
-        started = list(pool.map(lambda each: _start(each, desk), chosen))
+        started = list(pool.map(partial(_start, desk), chosen))
     ready = [each.prepared for each in started if not isinstance(each.prepared, PrebakeError)]
     layers = unique_layers(ready)
     progress.step(f"{len(layers)} layers for {len(ready)} environments")
     made = obtain(layers, workspace, progress)
-    outcomes = _settle_all(started, made, desk)
+    with ThreadPoolExecutor(workspace.settings.workers) as pool:
+        outcomes = tuple(pool.map(partial(_settle, desk, made), started))
     built = [each for each in made.values() if isinstance(each, StepResult) and each.outcome == BUILT]
     return Prebuilt(outcomes, len(layers), len(built), time.perf_counter() - start)
 
@@ -87,7 +89,7 @@ def _world(policy: str, workspace: Workspace, progress: Progress) -> World:
     return replace(world, policy=replace(world.policy, since=time.time()))
 
 
-def _start(curated: Curated, desk: _Desk) -> _Started:
+def _start(desk: _Desk, curated: Curated) -> _Started:
     shelf = shelf_of(curated.name, desk.workspace)
     to = Destination("registry", f"{shelf}:latest")
     desk.progress.step(f"{curated.name}: solving")
@@ -97,16 +99,7 @@ def _start(curated: Curated, desk: _Desk) -> _Started:
         return _Started(curated.name, shelf, error)
 
 
-def _settle_all(started: list[_Started], made: Layers, desk: _Desk) -> tuple[Outcome, ...]:
-    with ThreadPoolExecutor(desk.workspace.settings.workers) as pool:
-        outcomes = tuple(pool.map(lambda each: _settle(each, made, desk), started))
-    tried = [each.name for each in outcomes if each.outcome in (PUBLISHED, FAILED)]
-    if tried:
-        forget(tried, desk.workspace)
-    return outcomes
-
-
-def _settle(started: _Started, made: Layers, desk: _Desk) -> Outcome:
+def _settle(desk: _Desk, made: Layers, started: _Started) -> Outcome:
     """Publish one environment, unless another prebuild is at it; tell and record what became of it."""
     lease = desk.workspace.leases.acquire(lease_key(started.shelf))
     if lease is None:

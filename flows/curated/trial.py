@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...builders.docker import connect
-from ...builders.docker_trial import Said, remove, try_out
+from ...builders.docker_trial import Said, succeeding, try_out
 from ...config.pip_line import normal_name
-from ...errors import EngineError, Unreachable
+from ...errors import EngineError
 from ..destination import Destination, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from ...builders.results import ImageResult
     from ..progress import Progress
@@ -47,26 +46,24 @@ class Licences:
 
 
 def trial(prepared: Prepared, image: ImageResult, workspace: Workspace, progress: Progress) -> Licences:
-    """Run the smoke test in a container. Raises EngineError if it fails, Unreachable without an engine."""
+    """Run the smoke test in a container. Raises EngineError if it fails, Unreachable without an engine.
+
+    The engine keeps each environment's last candidate: the next one shares most layers with it.
+    """
     environment = prepared.curated.name
-    program = ("python", "-c", _PROGRAM, prepared.curated.smoke)
+    name, program = _candidate(environment), ("python", "-c", _PROGRAM, prepared.curated.smoke)
     progress.step(f"{environment}: smoke test")
-    to = Destination("docker", _candidate(environment))
-    loaded = deliver(image, to, workspace, progress)
-    with connect(workspace.docker_host, workspace.docker_certificates) as engine:
+    with (
+        connect(workspace.docker_host, workspace.docker_certificates) as engine,
+        succeeding(name, engine),
+    ):
+        loaded = deliver(image, Destination("docker", name), workspace, progress)
         said = try_out(loaded.image_id, program, engine)
     if said.code:
         raise _failed(environment, said)
     told = json.loads(said.output.splitlines()[-1])
     pypi = {normal_name(each): text for each, text in _known(told["pypi"]).items()}
     return Licences(_known(told["conda"]), pypi)
-
-
-def forget(environments: Iterable[str], workspace: Workspace) -> None:
-    """Let the engine forget what was tried; until then, what comes next shares layers with it."""
-    with suppress(Unreachable), connect(workspace.docker_host, workspace.docker_certificates) as engine:
-        for environment in environments:
-            remove(_candidate(environment), engine)
 
 
 def _candidate(environment: str) -> str:
@@ -79,7 +76,7 @@ def _failed(name: str, said: Said) -> EngineError:
         "exit code": said.code,
         "output": (said.output + said.errors).strip()[-1500:],
     }
-    hint = "correct the smoke test, or pin what broke it; the last good version stays `latest`"
+    hint = f"look into `docker run -it {_candidate(name)}`, then correct the test or pin what broke it"
     return EngineError("the smoke test failed", facts=facts, hint=hint)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import prebake
 from prebake.cache.reference import Reference
 from prebake.cache.registry import Repository
 from prebake.flows.curated.definitions import find
@@ -64,18 +63,9 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def shared_store(world: SampleWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Layers are built once for all tests, and the engine keeps those that most images have.
-
-    What each test publishes goes to a place of its own.
-    """
-    folder = tmp_path_factory.mktemp("curated")
-    desk = make_desk(world, folder / "store", folder)
-    desk.define("kept")
-    text = (folder / "set/kept/environment.yml").read_text()
-    (folder / "kept.yml").write_text(text.replace(r"{{latest-image-tag:12(\.\d+)?}}", "12"))
-    prebake.ensure(prebake.load(folder / "kept.yml"), to="docker:curated/kept", workspace=desk.workspace)
-    return folder / "store"
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Layers are built once for all tests; what each publishes goes to a place of its own."""
+    return tmp_path_factory.mktemp("curated") / "store"
 
 
 @pytest.fixture
