@@ -106,7 +106,7 @@ def _settle(desk: _Desk, made: Layers, started: _Started) -> Outcome:
         return Outcome(started.name, BUSY)
     with lease:
         try:
-            outcome = _publish(started, made, desk)
+            outcome = _publish(desk, made, started)
             record_good(started.shelf, desk.workspace, outcome.version, outcome.digest)
         except PrebakeError as error:
             record_failure(started.shelf, desk.workspace, error.sentence)
@@ -114,7 +114,7 @@ def _settle(desk: _Desk, made: Layers, started: _Started) -> Outcome:
     return outcome
 
 
-def _publish(started: _Started, made: Layers, desk: _Desk) -> Outcome:
+def _publish(desk: _Desk, made: Layers, started: _Started) -> Outcome:
     prepared, shelf, workspace = _whole(started.prepared, made), started.shelf, desk.workspace
     world, resolved = prepared.world, prepared.plan.resolved
     image = reuse(prepared.plan, world.store)

@@ -10,7 +10,7 @@ from ...builders.push import Progress as Sending
 from ...builders.push import push
 from ...builders.recall import remember
 from ...builders.referrers import Artifact, attach
-from ...cache.oci import MANIFEST, Descriptor
+from ...cache.oci import Descriptor
 from ...cache.reference import Reference
 from ..destination import as_image
 from ..promote import promote
@@ -36,16 +36,16 @@ def publish(
     """The version it has now, and the bytes that were pushed. Raises RegistryError, Unreachable."""
     repository, data = shelf.repository, image.manifest.to_bytes()
     sent = _push(image, shelf, prepared, workspace)
-    subject = Descriptor(MANIFEST, image.digest, len(data))
+    subject = Descriptor(image.manifest.media_type, image.digest, len(data))
     attached = shelf.attached(image.digest)  # a prebuild that was killed may have come so far
     for artifact in _artifacts(prepared, image, licences, str(repository)):
         if artifact.artifact_type not in attached:
             sent += attach(subject, artifact, repository)
     version = shelf.next_version(image.digest, time.strftime("%Y%m%d", time.gmtime()))
-    repository.put_manifest(version, data, MANIFEST)
+    repository.put_manifest(version, data, subject.media_type)
     remember(prepared.asked, image, prepared.plan.resolved, prepared.world)
     sent += _promote(prepared, workspace)
-    repository.put_manifest(LATEST, data, MANIFEST)
+    repository.put_manifest(LATEST, data, subject.media_type)
     return version, sent
 
 

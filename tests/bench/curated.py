@@ -3,7 +3,8 @@
     PYTHONPATH=tests python tests/world/up.py --docker --run python tests/bench/curated.py [NAME...]
 
 `alone` prebuilds every environment by itself, with an empty store and an empty engine each, as one who
-remembers nothing does every time. `solve+build` ends when the last layer is there; containers and pushes take the rest.
+remembers nothing does every time. `solve+build` ends when the last layer is there; containers and pushes
+take the rest.
 """
 
 from __future__ import annotations

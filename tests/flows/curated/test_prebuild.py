@@ -13,8 +13,7 @@ import pytest
 from prebake.builders.referrers import read_artifact
 from prebake.cache.digest import Digest
 from prebake.cache.oci import Manifest
-from prebake.cache.reference import Reference
-from prebake.errors import EngineError, SettingsError, SolveError, Unreachable
+from prebake.errors import EngineError, PackageError, SettingsError, SolveError, Unreachable
 from prebake.flows.curated.definitions import find
 from prebake.flows.curated.prebuild import prebuild
 from prebake.flows.curated.results import Prebuilt
@@ -33,11 +32,14 @@ if TYPE_CHECKING:
 def first(
     new_desk: Callable[[Path], Desk], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Desk, Prebuilt]:
-    """Two environments that can be had and one that cannot, after their first prebuild."""
+    """Two environments that can be had, and two that cannot, after their first prebuild."""
     desk = new_desk(tmp_path_factory.mktemp("first"))
     desk.define("alpha", "tabulate=={{latest-pypi-version}}")
     desk.define("beta", "tabulate=={{latest-pypi-version}}", note="another variable, the same layers")
     desk.define("gone", "no-such-package")
+    desk.define("torn")
+    file = desk.folder / "set/torn/environment.yml"
+    file.write_text(file.read_text().replace("python=3.11,", "python=3.11, clobber-a, clobber-b,"))
     return desk, desk.prebuild()
 
 
@@ -51,24 +53,27 @@ def tags(desk: Desk, name: str) -> list[str]:
 
 def test_what_can_be_had_is_published_whatever_fails(first: tuple[Desk, Prebuilt]) -> None:
     desk, done = first
-    assert outcomes(done) == {"alpha": "published", "beta": "published", "gone": "failed"}
-    error = done.outcomes[2].error
-    assert isinstance(error, SolveError) and done.exit_code == error.exit_code == 3
+    assert outcomes(done) == {
+        "alpha": "published",
+        "beta": "published",
+        "gone": "failed",
+        "torn": "failed",
+    }
+    unsolved, unmade = (each.error for each in done.outcomes[2:])
+    assert isinstance(unsolved, SolveError) and isinstance(unmade, PackageError)
+    assert done.exit_code == 3
     alpha, beta = done.outcomes[:2]
     assert tags(desk, "alpha") == [alpha.version, "latest"]
     assert {desk.repository("alpha").head(tag) for tag in tags(desk, "alpha")} == {Digest.parse(alpha.digest)}
     assert min(alpha.bytes_pushed, beta.bytes_pushed) < 100_000, "layers of the second one were mounted"
 
 
-def test_layers_that_environments_share_are_one(first: tuple[Desk, Prebuilt]) -> None:
+def test_layers_that_environments_share_are_built_once(first: tuple[Desk, Prebuilt]) -> None:
     desk, done = first
-    document = desk.repository("alpha").manifest("latest")
-    assert document
-    base = desk.workspace.registries.place(Reference.parse("debian:12"))
-    below = desk.workspace.repository(base).manifest("12")
-    assert below
-    counts = [len(Manifest.from_bytes(each.data, "").layers) for each in (document, below)]
-    assert done.layers == counts[0] - counts[1]
+    alpha, beta = (desk.repository(name).manifest("latest") for name in ("alpha", "beta"))
+    assert alpha and beta and alpha.digest != beta.digest
+    layers = [Manifest.from_bytes(each.data, "").layers for each in (alpha, beta)]
+    assert layers[0] == layers[1] and done.layers < 2 * len(layers[0])
 
 
 def test_nothing_changed_means_nothing_pushed(first: tuple[Desk, Prebuilt]) -> None:
