@@ -1,7 +1,7 @@
 """The front door: `prebake COMMAND`. Commands are in flows/commands/; only the one asked for is imported.
 
-Exit codes: 0 done, 1 something was found wrong (verify), 2 to 8 by kind of error (see errors.py),
-130 interrupted; `run` gives the command's own.
+Exit codes: 0 done, 1 something was found wrong (verify) or a remote run was canceled, 2 to 8 by kind of
+error (see errors.py), 130 interrupted; `run` gives the command's own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ _COMMANDS = {
     "env": "register, list, compare and share named environments",
     "task": "run an ACR task file: build, push and cmd steps",
     "curated": "build, test and publish the curated set",
+    "runs": "have environments built elsewhere; list, show, follow and cancel that",
+    "wait": "block until an image can be pulled",
+    "worker": "take remote runs and build them",
+    "up": "start a Prefect server and a worker on this machine",
     "cache": "show, prune and pin what the store holds",
     "schema": "print the JSON schema of environment files",
 }

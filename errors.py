@@ -10,7 +10,9 @@
     ├── StoreError           the local store cannot be read or written (disk full)    exit 5
     ├── RegistryError        a registry refused or answered nonsense                  exit 6
     ├── Unreachable          nobody answered: registry, channel, index, engine        exit 7  retryable
-    └── EngineError          the Docker Engine or a command in a container failed     exit 8
+    ├── EngineError          the Docker Engine or a command in a container failed     exit 8
+    ├── RunCanceled          somebody canceled the remote run                         exit 1
+    └── RunUnfinished        a remote run broke, or was not done in time              exit 7  retryable
 
 An error has three parts: a sentence, facts (label -> value, shown aligned) and a hint.
 
@@ -22,7 +24,7 @@ An error has three parts: a sentence, facts (label -> value, shown aligned) and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,10 +51,11 @@ class PrebakeError(Exception):
         return "\n".join([f"error: {self.sentence}", *facts, *hint])
 
     def to_json(self) -> dict[str, object]:
-        """The same three parts for scripts, with the class name as `type`."""
+        """The same three parts for scripts, with the name of the class in the tree above as `type`."""
+        kind = next(each for each in type(self).__mro__ if each.__module__ == __name__)
         return {
             "error": self.sentence,
-            "type": type(self).__name__,
+            "type": kind.__name__,
             "facts": self.facts,
             "hint": self.hint,
             "retryable": self.retryable,
@@ -116,3 +119,25 @@ class EngineError(PrebakeError):
     """The Docker Engine, or a command run through it, failed."""
 
     exit_code = 8
+
+
+class RunCanceled(PrebakeError):
+    """A remote run was canceled."""
+
+
+class RunUnfinished(PrebakeError):
+    """A remote run broke, ran out of its time, or was not done when the caller would wait no longer."""
+
+    exit_code = 7
+    retryable = True
+
+
+def from_json(data: Mapping[str, Any]) -> PrebakeError:
+    """The error that `to_json` told, perhaps on another machine.
+
+    >>> from_json(SolveError("no").to_json()).exit_code
+    3
+    """
+    kinds = {kind.__name__: kind for kind in PrebakeError.__subclasses__()}
+    kind = kinds.get(data["type"], PrebakeError)
+    return kind(data["error"], facts=data["facts"], hint=data["hint"])

@@ -63,14 +63,14 @@ def obtain_layer(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult:
     return _obtained(planned, store.obtain(_wanted(planned, make)), start)
 
 
-def build(
+def obtain_layers(
     plan: Plan,
     store: Tiers,
     make: Make,
     jobs: int,
     done: Callable[[LayerResult], None],
-) -> ImageResult:
-    """Make what is missing, `jobs` layers at a time, and assemble; `done` hears of each layer.
+) -> list[StepResult]:
+    """Reuse or make each layer of `plan`, `jobs` of them at a time; `done` hears of each.
 
     What others make just now comes last: by then it may be there. Raises what a builder raised first; layers
     made by then stay, with their traces.
@@ -82,7 +82,7 @@ def build(
             results[id(result.planned)] = result
             for layer in result.layers:
                 done(layer)
-    return _finish(plan, store, [results[id(planned)] for planned in plan.layers])
+    return [results[id(planned)] for planned in plan.layers]
 
 
 def _side_by_side(
@@ -140,7 +140,8 @@ def _result(planned: PlannedLayer, trace: Trace, outcome: str, seconds: float) -
     return StepResult(planned, outcome, (result,))
 
 
-def _finish(plan: Plan, store: Tiers, steps: Sequence[StepResult]) -> ImageResult:
+def assemble_image(plan: Plan, store: Tiers, steps: Sequence[StepResult]) -> ImageResult:
+    """The image of these steps, recorded. Raises PackageError when they write the same path."""
     layers = tuple(layer for step in steps for layer in step.layers)
     manifest, config = _image(plan, store, steps, layers)
     local, own = store.local, (result.layer.descriptor for result in layers)

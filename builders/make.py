@@ -41,6 +41,9 @@ class Workshop:
 
     def make(self, planned: PlannedLayer) -> Trace:
         """Build one layer. Raises PackageError, EngineError, Unreachable, StoreError."""
+        return self.world.around(planned.title, lambda: self._make(planned))
+
+    def _make(self, planned: PlannedLayer) -> Trace:
         if planned.build:
             from .docker_build import make_docker
 

@@ -6,10 +6,10 @@ Layers are downloaded only where packages are solved for a base, once, for facts
 
 from __future__ import annotations
 
-import functools
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import key_inputs, key_of_inputs
@@ -132,8 +132,7 @@ def pin(image: str, world: World, prefix: str) -> PinnedBase:
         from .base import read_facts  # tarfile and compression: once per digest
 
         openers = [
-            (layer.media_type, functools.partial(repository.open_blob, layer.digest))
-            for layer in manifest.layers
+            (layer.media_type, partial(repository.open_blob, layer.digest)) for layer in manifest.layers
         ]
         return read_facts(openers, world.platform, prefix).to_json()
 
@@ -174,7 +173,10 @@ def _pinned(
         blobs = (store.local.keep(document.data, manifest.media_type), store.local.keep(config, CONFIG))
         return Trace(key_of_inputs(inputs), inputs, outputs, blobs)
 
-    trace = store.obtain(Wanted(key_of_inputs(inputs), inputs, inspect)).trace
+    def read() -> Trace:
+        return world.around(f"base: {pinned.name}", inspect)
+
+    trace = store.obtain(Wanted(key_of_inputs(inputs), inputs, read)).trace
     data, config = (store.local.read_small(blob) for blob in trace.blobs)
     known = BaseFacts.from_json(trace.outputs) if trace.outputs else None
     assert pinned.digest

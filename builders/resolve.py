@@ -126,7 +126,8 @@ def _solve_conda(environment: Environment, spec: CondaSpec, target: Target, worl
         packages = solve_conda(spec, target, world.sources, world.cache_dir, environment.lines)
         return Lock(target, channels_of(spec.channels, spec.specs, world.sources), packages)
 
-    return _traced(conda_inputs(spec, target, world.sources), ask, world)
+    inputs = conda_inputs(spec, target, world.sources)
+    return _traced(inputs, lambda: world.around("solve: conda", ask), world)
 
 
 def conda_inputs(spec: CondaSpec, target: Target, sources: Sources) -> Mapping[str, Json]:
@@ -148,7 +149,7 @@ def _solve_pip(environment: Environment, spec: CondaSpec, conda: Lock, world: Wo
         world.report("solving pip packages")
         return replace(conda, pip=solve_wheels(environment, spec, conda, world))
 
-    return _traced(pip_inputs(spec, conda, world), ask, world)
+    return _traced(pip_inputs(spec, conda, world), lambda: world.around("solve: pip", ask), world)
 
 
 def pip_inputs(spec: CondaSpec, conda: Lock, world: World) -> Mapping[str, Json]:

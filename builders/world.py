@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
+from .around import directly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..cache.store import Trace
     from ..cache.tiered import Tiers
+    from .around import Around
     from .gate import Gate
     from .pin import Registries
     from .sources import Sources
@@ -74,6 +76,7 @@ class World:
     cuda: str | None = None
     allow_sdist: frozenset[str] = frozenset()
     gate: Gate | None = None
+    around: Around = directly
     report: Callable[[str], None] = field(default=lambda message: None, compare=False)
 
     @property

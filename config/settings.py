@@ -76,12 +76,18 @@ class Settings:
     """Registered environments: `postgresql+psycopg://...` for a team; none means a file in the store."""
     catalogs: tuple[tuple[str, str], ...] = ()
     """Catalogs of others by the name that `azureml://registries/NAME/...` gives them; they are only read."""
+    lease_expiry: int = 15
+    """After how many seconds of silence its holder counts as dead; the same on machines that share leases."""
+    prefect_api: str = ""
+    """Prefect's API, for remote runs: `http://HOST:4200/api`; none means what PREFECT_API_URL says."""
     signing_key: Path | None = None
     """Ed25519 private key (PEM) that signs what this machine records in a remote tier."""
     workspace_writers: tuple[str, ...] = ()
     """Public keys whose traces are believed in the workspace; none means all that is there."""
     global_writers: tuple[str, ...] = ()
     """The same for the global tier."""
+    images: str = ""
+    """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
     curated: str = ""
     """Where `prebake curated build` puts images: `HOST/REPOSITORY`, below which each has its own name."""
     curated_set: Path | None = None
@@ -101,7 +107,7 @@ _ALLOWED = {
 }
 _PAIRS = {"mirrors": "CANONICAL=MIRROR", "image_mirrors": "CANONICAL=MIRROR", "catalogs": "NAME=URL"}
 _PATHS = ("curated_set", "signing_key")  # none by default
-_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0}
+_LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0, "lease_expiry": 1}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..builders.engine import build, reuse
+from ..builders.engine import assemble_image, obtain_layers, reuse
 from ..builders.make import Workshop
 from ..builders.plan import plan
 from .destination import Delivered, as_image, deliver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..builders.plan import Plan
     from ..builders.resolve import Resolved
     from ..builders.results import ImageResult, LayerResult
@@ -26,7 +28,7 @@ def build_environment(
     planned = plan(resolved, workspace.recipe)
     found = reuse(planned, world.store)
     if found:
-        return found, deliver(found, to, workspace, progress)
+        return found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
     progress.layers(len(planned.layers))
     workshop = Workshop(world, workspace.recipe, resolved.lock, workspace.engine)
     how = _build_and_push if to.kind == "registry" else _build_then_deliver
@@ -48,17 +50,24 @@ def _build_and_push(
             progress.layer(layer)
             uploader.start(layer.layer.descriptor, store.open)
 
-        image = build(planned, store, workshop.make, workspace.settings.workers, done)
+        image = _build(planned, workshop, workspace.settings.workers, done)
         progress.step("pushing")
-        pushed = uploader.commit(as_image(image, store))
+        pushed = workshop.world.around(f"push: {reference}", lambda: uploader.commit(as_image(image, store)))
     return image, Delivered(str(pushed.reference), pushed.bytes_pushed)
 
 
 def _build_then_deliver(
     planned: Plan, to: Destination, workshop: Workshop, workspace: Workspace, progress: Progress
 ) -> tuple[ImageResult, Delivered]:
-    store, workers = workshop.world.store, workspace.settings.workers
-    image = build(planned, store, workshop.make, workers, progress.layer)
-    if to.kind != "store":
-        progress.step(f"delivering to {to.place}")
-    return image, deliver(image, to, workspace, progress)
+    image = _build(planned, workshop, workspace.settings.workers, progress.layer)
+    if to.kind == "store":
+        return image, deliver(image, to, workspace, progress)
+    progress.step(f"delivering to {to.place}")
+    title = f"deliver: {to.kind}:{to.place}"
+    return image, workshop.world.around(title, lambda: deliver(image, to, workspace, progress))
+
+
+def _build(planned: Plan, workshop: Workshop, jobs: int, done: Callable[[LayerResult], None]) -> ImageResult:
+    store, around = workshop.world.store, workshop.world.around
+    layers = obtain_layers(planned, store, workshop.make, jobs, done)
+    return around("assemble", lambda: assemble_image(planned, store, layers))

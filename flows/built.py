@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from .progress import megabytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..builders.results import ImageResult
     from .destination import Delivered
 
@@ -27,10 +29,7 @@ class Built:
 
     def summary(self) -> str:
         """For people: what was reused, made and moved."""
-        made = sum(layer.outcome == "built" for layer in self.image.layers)
-        hits = len(self.image.layers) - made
-        moved = megabytes(self.delivered.bytes_pushed)
-        return f"{hits} layers reused, {made} built, {moved} pushed in {self.seconds:.2f} s"
+        return summary(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The object that `build --json` prints."""
@@ -42,3 +41,10 @@ class Built:
             "bytes_pushed": self.delivered.bytes_pushed,
             "layers": [layer.to_json() for layer in self.image.layers],
         }
+
+
+def summary(built: Mapping[str, Any]) -> str:
+    """The same of a build elsewhere, which `Built.to_json` describes."""
+    made = sum(layer["outcome"] == "built" for layer in built["layers"])
+    hits, moved = len(built["layers"]) - made, megabytes(built["bytes_pushed"])
+    return f"{hits} layers reused, {made} built, {moved} pushed in {built['seconds']:.2f} s"

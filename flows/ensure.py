@@ -64,7 +64,8 @@ def _ensure(
     asked = environment_inputs(definition_inputs(environment.definition), base, world, workspace.recipe)
     found = recall(asked, base, world)
     if found:
-        return found, deliver(found, request.destination, workspace, progress)
+        to = request.destination
+        return found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
     from ..builders.resolve import resolve_on  # solvers, encoders, uploads: not on the hit path
     from .build import build_environment
     from .guard import archives_of, channels_asked, guarded, registries_of

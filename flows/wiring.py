@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..builders.around import directly
 from ..builders.grouping import Budget
 from ..builders.pin import Registries
 from ..builders.recipe import Recipe
@@ -25,6 +26,7 @@ from .destination import STORE, Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..builders.around import Around
     from ..builders.docker_access import Access
     from ..cache.credentials import Credentials
     from ..cache.leases import Leases
@@ -38,11 +40,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Request:
-    """What a caller asks beyond the definition; an empty `policy` means the settings'."""
+    """What a caller asks beyond the definition; an empty `policy` means the settings'.
+
+    `around` runs the pieces of work, should there be any to do.
+    """
 
     destination: Destination = STORE
     policy: str = ""
     allow_sdist: frozenset[str] = frozenset()
+    around: Around = directly
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +75,8 @@ class Workspace:
         """Who makes what just now."""
         from ..cache.leases import Leases
 
-        return Leases(self.settings.leases or f"sqlite:///{self.settings.store}/leases.db")
+        url = self.settings.leases or f"sqlite:///{self.settings.store}/leases.db"
+        return Leases(url, self.settings.lease_expiry)
 
     @functools.cached_property
     def catalog(self) -> Catalog:
@@ -192,6 +199,7 @@ class Workspace:
             own.platform,
             own.cuda,
             _normal(request.allow_sdist),
+            around=request.around,
             report=report,
         )
 

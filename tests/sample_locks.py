@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prebake.builders.base import BaseFacts
-from prebake.builders.engine import build, reuse
+from prebake.builders.engine import assemble_image, obtain_layers, reuse
 from prebake.builders.grouping import Budget
 from prebake.builders.lock import CondaPackage, Lock, Target, Wheel
 from prebake.builders.make import Workshop
@@ -153,7 +153,9 @@ def build_plan(
     """What `ensure` does between resolving and delivering."""
     made = workshop(store, sources, planned)
     tiers = made.world.store
-    return reuse(planned, tiers) or build(planned, tiers, made.make, 2, done)
+    if found := reuse(planned, tiers):
+        return found
+    return assemble_image(planned, tiers, obtain_layers(planned, tiers, made.make, 2, done))
 
 
 def build_lock(lock: Lock, store: DirectoryStore, sources: Sources) -> ImageResult:

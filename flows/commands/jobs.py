@@ -27,9 +27,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add_verbs(parser, "jobs", _VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    return run_verb(options)
+run = run_verb
 
 
 def _job_option(parser: argparse.ArgumentParser) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ...config.definition import Environment
+    from ..runs.submission import Order
     from ..wiring import Request
 
 
@@ -48,6 +50,17 @@ def solve_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def remote_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """How a remote run is queued, and what time it is given."""
+    lane, seconds = "on-demand (default), curated or warming", "SECONDS"
+    run_text = "a run may take, 300 to 28800; queueing does not count (default: 3600)"
+    parser.add_argument("--lane", default="on-demand", help=lane)
+    parser.add_argument("--timeout", type=int, default=3600, metavar=seconds, help=run_text)
+    step_text = "a step of it may take (default: 600)"
+    parser.add_argument("--step-timeout", type=int, default=600, metavar=seconds, help=step_text)
+    return parser
+
+
 def load(options: argparse.Namespace) -> Environment:
     """The environment asked for; its warnings go to standard error."""
     from ...config.load import load as load_file
@@ -76,6 +89,13 @@ def _registered(options: argparse.Namespace) -> Environment:
     return registered(str(options.file), open_workspace(), Silent() if options.json else Lines())
 
 
+def say_built(build: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """A build's result, which `Built.to_json` describes, on standard output."""
+    from ..built import summary
+
+    print(json.dumps(build) if options.json else f"{summary(build)}\n{build['reference']}")
+
+
 def tell(warnings: Iterable[str], options: argparse.Namespace) -> None:
     """A definition's warnings, for people."""
     for warning in () if options.json else warnings:
@@ -89,3 +109,12 @@ def request(options: argparse.Namespace) -> Request:
 
     to = Destination.parse(getattr(options, "to", None))
     return Request(to, options.policy, frozenset(options.allow_sdist))
+
+
+def order(options: argparse.Namespace) -> Order:
+    """What is asked of a remote run; what to beware of goes to standard error."""
+    from ..runs.submission import Order, Terms
+
+    terms = Terms(options.lane, options.timeout, options.step_timeout)
+    tell(terms.warnings, options)
+    return Order(load(options), options.image, request(options), terms)

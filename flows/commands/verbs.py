@@ -19,7 +19,7 @@ class Verb:
 
     text: str
     examples: tuple[str, ...]
-    options: Callable[[argparse.ArgumentParser], None]
+    options: Callable[[argparse.ArgumentParser], object]
     run: Callable[[argparse.Namespace], int]
 
 

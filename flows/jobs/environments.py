@@ -1,4 +1,4 @@
-"""The environment of a job and the catalog: what a reference names, and a reference for what has none."""
+"""The environment of a job and the catalog: what a reference names, and a name for what has none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ def with_environment(job: Job, workspace: Workspace, progress: Progress) -> Job:
     return replace(job, environment=registered(job.reference, workspace, progress))
 
 
-def reference_of(job: Job, workspace: Workspace, progress: Progress) -> str:
-    """What names the job's environment; one without a name is registered anonymously, as in Azure ML."""
+def entered(job: Job, workspace: Workspace, progress: Progress) -> Job:
+    """The job with an environment that the catalog knows and builds of which it remembers.
+
+    One without a name is registered anonymously, as in Azure ML.
+    """
+    job = with_environment(job, workspace, progress)
     assert job.environment
     if job.environment.registered:
-        return f"azureml:{job.environment.title}"
-    return f"azureml:{register(job.environment, workspace, progress, anonymous=True).title}"
+        return job
+    version = register(job.environment, workspace, progress, anonymous=True)
+    known = replace(job.environment, name=version.name, version=version.version, registered=True)
+    return replace(job, environment=known)

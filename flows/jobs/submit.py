@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from ...builders.code import code_digest
 from ...config.job_data import not_local
 from ...errors import SettingsError
-from .environments import reference_of, with_environment
+from .environments import entered
 from .execute import execute
 from .log import Log
 from .record import CANCELED, ENDED, Order, Runner
@@ -49,10 +49,10 @@ def enter(job: Job, target: Target, policy: str, workspace: Workspace, progress:
     unfit = not_local(job)
     if unfit:
         raise unfit
-    job = with_environment(job, workspace, progress)
-    reference = reference_of(job, workspace, progress)
+    job = entered(job, workspace, progress)
+    assert job.environment
     jobs = job_store(workspace)
-    record = jobs.create(Order(job, reference, target, policy))
+    record = jobs.create(Order(job, f"azureml:{job.environment.title}", target, policy))
     try:
         return replace(record, code=_take_code(job, jobs.folder(record.id) / "code", jobs))
     except BaseException:

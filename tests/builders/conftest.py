@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prebake.builders.engine import build
+from prebake.builders.engine import assemble_image, obtain_layers
 from prebake.builders.lock import Lock
 from prebake.builders.make import Workshop
 from prebake.builders.pin import Registries
@@ -51,7 +51,8 @@ class Bench:
         planned = plan(self.resolve(*specs, **more), recipe)
         store, base = self.world.store, planned.resolved.base
         workshop = Workshop(self.world, recipe, planned.resolved.lock)
-        made = build(planned, store, workshop.make, 2, lambda _: None)
+        results = obtain_layers(planned, store, workshop.make, 2, lambda _: None)
+        made = assemble_image(planned, store, results)
         layers = tuple(each.layer for each in made.layers)
         config = store.read(made.manifest.config.digest)
         return Image(made.manifest, config, base.reference, base.manifest.layers, layers, store.open)

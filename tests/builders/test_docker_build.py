@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -20,11 +21,11 @@ from isal import igzip
 from prebake.builders.docker import connect
 from prebake.builders.docker_access import Access
 from prebake.builders.docker_build import _docker_command
-from prebake.builders.engine import build, reuse
+from prebake.builders.engine import assemble_image, obtain_layers, reuse
 from prebake.builders.gate import gate_of
 from prebake.builders.make import Workshop
 from prebake.builders.pin import Registries
-from prebake.builders.plan import Plan, plan
+from prebake.builders.plan import Plan, PlannedLayer, plan
 from prebake.builders.recipe import Recipe
 from prebake.builders.resolve import resolve
 from prebake.builders.results import ImageResult
@@ -32,6 +33,8 @@ from prebake.builders.secrets import Secret
 from prebake.builders.world import World
 from prebake.cache.credentials import Credentials
 from prebake.cache.registry import Repository
+from prebake.cache.store import Trace
+from prebake.cache.tiered import Tiers
 from prebake.cache.transport import Transport
 from prebake.config.definition import BuildContext, Definition, Environment
 from prebake.errors import DefinitionError, EngineError, PackageError, Unreachable
@@ -41,6 +44,10 @@ from world.tools import run
 DEBIAN = "/usr/bin:/bin"  # another `docker` on PATH may lack its buildx plugin
 # Without a command the classic builder is used.
 PATHS = {"classic": "", "buildkit": DEBIAN}
+
+
+def assembled(planned: Plan, store: Tiers, make: Callable[[PlannedLayer], Trace]) -> ImageResult:
+    return assemble_image(planned, store, obtain_layers(planned, store, make, 1, lambda _: None))
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Desk:
 
     def build(self, **variables: str) -> ImageResult:
         make = Workshop(self.world, Recipe(), None, self.access).make
-        return build(self.plan(**variables), self.world.store, make, 1, lambda _: None)
+        return assembled(self.plan(**variables), self.world.store, make)
 
     def build_elsewhere(self, **variables: str) -> ImageResult:
         """Where no engine answers."""
@@ -153,7 +160,7 @@ def test_a_dockerfile_by_a_roundabout_path(classic: Desk) -> None:
     planned = classic.plan("./docker/../docker/x.Dockerfile")
     assert planned.layers[0].key == key
     make = Workshop(classic.world, Recipe(), None, classic.access).make
-    assert classic.members(build(planned, classic.world.store, make, 1, lambda _: None)).keys() == {"a"}
+    assert classic.members(assembled(planned, classic.world.store, make)).keys() == {"a"}
 
 
 def test_from_scratch(desk: Desk) -> None:
@@ -218,7 +225,7 @@ def test_a_context_that_changes_while_it_is_read(classic: Desk) -> None:
     (classic.folder / "a").write_text("b")
     make = Workshop(classic.world, Recipe(), None, classic.access).make
     with pytest.raises(DefinitionError, match="changed while it was read"):
-        build(planned, classic.world.store, make, 1, lambda _: None)
+        assembled(planned, classic.world.store, make)
 
 
 FAILURES: dict[str, tuple[str, str, str]] = {

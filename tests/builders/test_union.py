@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from prebake.builders.conda_meta import normal_meta
-from prebake.builders.engine import build
+from prebake.builders.engine import assemble_image, obtain_layers
 from prebake.builders.local import install_whole
 from prebake.builders.lock import Lock
 from prebake.builders.make import Workshop
@@ -111,7 +111,9 @@ def test_the_layers_are_one_installation(
     resolved = resolve(load(DEMO if name == "demo" else path, image=world.base), asked, recipe.prefix)
     assert resolved.lock
     make = Workshop(asked, recipe, resolved.lock).make
-    image = build(plan(resolved, recipe), asked.store, make, 2, lambda result: None)
+    planned = plan(resolved, recipe)
+    layers = obtain_layers(planned, asked.store, make, 2, lambda result: None)
+    image = assemble_image(planned, asked.store, layers)
     assert len(image.layers) > 5
     expected = whole(resolved.lock, recipe, asked, tmp_path / "whole")
     found = unpacked(image, asked.store.local, tmp_path / "layers")

@@ -27,6 +27,7 @@ _VARYING = {
     r"subdir '(noarch|linux-64)'": "subdir 'SUBDIR'",
     r"/tmp/tmp\w+": "/tmp/NAME",
     r"allowed  store, .*": "allowed  store, ...",
+    r"CliV2AnonymousEnvironment:[0-9a-f]{32}": "CliV2AnonymousEnvironment:VERSION",
 }
 
 

@@ -72,7 +72,9 @@ def test_what_was_run_is_recorded(submit: Submit, jobs: JobStore, environment: p
     assert (ended.state, ended.exit_code, ended.error) == ("Failed", 7, "")
     assert set(_log(jobs, ended).splitlines()[-2:]) == {"hello", "words"}
     assert ended.requested <= (ended.prepared or 0) <= (ended.ended or 0)
-    assert ended.order.job.environment == environment
+    ran = ended.order.job.environment
+    assert ran and ran.definition == environment.definition
+    assert ended.order.reference == f"azureml:{ran.title}"
     assert ended.order.reference.startswith("azureml:CliV2AnonymousEnvironment:")
     assert ended.lock.startswith("sha256:")
     assert "part-a" in (jobs.folder(ended.id) / "conda-lock.yml").read_text()

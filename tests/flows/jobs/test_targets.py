@@ -84,6 +84,16 @@ def test_the_log_of_a_miss_begins_with_the_build(ended: dict[str, Record], engin
     assert log.index("solving conda packages") < log.index("built ") < log.index("accuracy")
 
 
+def test_the_catalog_remembers_what_an_anonymous_environment_came_to(
+    ended: dict[str, Record], engine: Workspace
+) -> None:
+    record = ended["docker"]
+    version = engine.catalog.get(record.order.reference)
+    [known] = {each.image: each for each in engine.catalog.records(version)}.values()
+    assert known.image in record.image
+    assert "scikit-learn" in known.lock
+
+
 def test_a_hit_starts_at_once(job: Job, ended: dict[str, Record], engine: Workspace) -> None:
     again = prebake.submit(replace(job, command="python -V"), workspace=engine)
     assert (again.outcome, again.image) == ("hit", ended["docker"].image)

@@ -1,0 +1,1 @@
+"""Remote runs: submitted, queued, built by workers, followed, recorded."""
