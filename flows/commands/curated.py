@@ -68,6 +68,27 @@ def _build(options: argparse.Namespace) -> int:
     return done.exit_code
 
 
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    _build_options(parser)
+    text = "when, as five fields of cron, UTC (default: '0 3 * * *')"
+    parser.add_argument("--cron", default="0 3 * * *", metavar="CRON", help=text)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from ...builders.world import Policy
+    from ..curated.deployment import LANE, Schedule, deploy
+    from ..runs.api import connect
+    from ..wiring import open_workspace
+
+    workspace = open_workspace()
+    names = tuple(each.name for each in _found(options.names, workspace)) if options.names else ()
+    Policy.parse(options.policy)
+    found = deploy(Schedule(options.cron, names, options.policy), connect(workspace))
+    text = f"workers prebuild {', '.join(names) or 'the whole set'} at `{options.cron}` in lane {LANE}"
+    say({"deployment": found, "cron": options.cron, "environments": list(names)}, text, options)
+    return 0
+
+
 def _status(options: argparse.Namespace) -> int:
     from ..curated.status import status
     from ..wiring import open_workspace
@@ -103,6 +124,12 @@ _VERBS = {
         ("", " sklearn nlp", " --policy max-age=7d --json"),
         _build_options,
         _build,
+    ),
+    "serve": Verb(
+        "have workers build the set on a schedule",
+        ("", " --cron '0 3 * * 1' --policy always", " sklearn nlp"),
+        _serve_options,
+        _serve,
     ),
     "status": Verb("show the last good versions, and what failed", ("", " --json"), _names, _status),
     "show": Verb("show one environment, where it is and what is attached", (" sklearn",), _name, _show),
