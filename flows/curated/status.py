@@ -40,6 +40,7 @@ class OnShelf:
     def __str__(self) -> str:
         rows = [
             ("image", f"{self.place}:{self.version}@{self.digest}" if self.digest else "none yet"),
+            ("published", _when(self.state.published)),
             ("tried", _when(self.state.tried)),
             *([("failure", self.state.failure)] if self.state.failure else []),
             *((str(each["of"]), f"{each['template']} was {each['found']}") for each in self.templates),
@@ -55,6 +56,7 @@ class OnShelf:
             "repository": self.place,
             "version": self.version,
             "digest": self.digest,
+            "published": self.state.published,
             "tried": self.state.tried,
             "failure": self.state.failure,
             "attached": dict(self.attached),
