@@ -15,7 +15,10 @@ from .options import json_option, tell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..tasks.log import Say
     from ..tasks.start import Asked
+    from ..tasks.states import TaskRun
+    from ..wiring import Workspace
 
 EXAMPLES = """
   prebake task run task.yaml --registry registry.example.com --set tag=v1
@@ -84,6 +87,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=int, default=RUN_TIMEOUT, metavar="N", help=timeout)
     parser.add_argument("--engine-socket", action="store_true", help=socket)
     parser.add_argument("--dry-run", action="store_true", help="show the steps, run nothing")
+    flow = "run as a Prefect flow: a task per step, shown by the server that PREFECT_API_URL names"
+    parser.add_argument("--flow", dest="perform", action="store_const", const=_as_flow, help=flow)
+    parser.set_defaults(perform=_plainly)
 
 
 def _asked(options: argparse.Namespace) -> Asked:
@@ -121,25 +127,38 @@ def _run(options: argparse.Namespace) -> int:
     """The log goes to standard output, with --json to standard error."""
     if options.dry_run:
         return _show(options)
-    from ..tasks.runner import Terms, run_task
-    from ..tasks.start import prepare, room_plan
     from ..wiring import open_workspace
 
-    asked, workspace = _asked(options), open_workspace()
-    ready = prepare(asked, workspace)
     out = sys.stderr if options.json else sys.stdout
     with _ended_by_signals():
-        done = run_task(
-            ready.task,
-            room_plan(ready, asked, workspace),
-            Terms(asked.timeout),
-            lambda line: print(line, file=out, flush=True),
+        done: TaskRun = options.perform(
+            _asked(options), open_workspace(), lambda line: print(line, file=out, flush=True)
         )
     if options.json:
         print(json.dumps(done.to_json()))
     elif done.error:
         print(done.error, file=sys.stderr)
     return done.error.exit_code if done.error else 0
+
+
+def _plainly(asked: Asked, workspace: Workspace, write: Say) -> TaskRun:
+    from ..tasks.runner import Terms, run_task
+    from ..tasks.start import prepare, room_plan
+
+    ready = prepare(asked, workspace)
+    return run_task(ready.task, room_plan(ready, asked, workspace), Terms(asked.timeout), write)
+
+
+def _as_flow(asked: Asked, workspace: Workspace, write: Say) -> TaskRun:
+    from ..runs.server import for_flows
+    from ..tasks.runner import Terms
+    from ..tasks.start import prepare, room_plan
+
+    ready = prepare(asked, workspace)
+    with for_flows(workspace):
+        from ..tasks.flow import run_task_here
+
+        return run_task_here(ready.task, room_plan(ready, asked, workspace), Terms(asked.timeout), write)
 
 
 @contextmanager
