@@ -35,6 +35,7 @@ _COMMANDS = {
     "jobs": "list, show and stop jobs, print what they said",
     "env": "register, list, compare and share named environments",
     "task": "run an ACR task file: build, push and cmd steps",
+    "curated": "build, test and publish the curated set",
     "runs": "have environments built elsewhere; list, show, follow and cancel that",
     "wait": "block until an image can be pulled",
     "worker": "take remote runs and build them",

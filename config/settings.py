@@ -88,6 +88,10 @@ class Settings:
     """The same for the global tier."""
     images: str = ""
     """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
+    curated: str = ""
+    """Where `prebake curated build` puts images: `HOST/REPOSITORY`, below which each has its own name."""
+    curated_set: Path | None = None
+    """A folder of curated definitions in place of those that come with prebake."""
 
     warm_targets: tuple[str, ...] = ()
     """Where jobs will run and `prebake warm` puts images: `docker:[URL]`, `oci:FOLDER`, `HOST/REPOSITORY`."""
@@ -116,6 +120,7 @@ _ALLOWED = {
     "platform": ("linux-64", "linux-aarch64"),
 }
 _PAIRS = {"mirrors": "CANONICAL=MIRROR", "image_mirrors": "CANONICAL=MIRROR", "catalogs": "NAME=URL"}
+_PATHS = ("curated_set", "signing_key")  # none by default
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0, "lease_expiry": 1}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
@@ -214,7 +219,7 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
         return f"{_PAIRS[name]}, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
-    if name == "signing_key":
+    if name in _PATHS:
         return "a path", Path
     if isinstance(default, int):
         least = _LEAST.get(name, 0)
@@ -254,5 +259,5 @@ def _number(least: int, value: Any) -> int:
 
 def _normal(settings: Settings, folder: Path) -> Settings:
     store = folder / settings.store.expanduser()
-    key = folder / settings.signing_key.expanduser() if settings.signing_key else None
-    return replace(settings, store=store, signing_key=key, prefix="/" + settings.prefix.strip("/"))
+    paths = {name: folder / path.expanduser() for name in _PATHS if (path := getattr(settings, name))}
+    return replace(settings, store=store, prefix="/" + settings.prefix.strip("/"), **paths)
