@@ -55,7 +55,7 @@ def _runtime(plan: Plan, base: Mapping[str, Any], *, activates: bool) -> dict[st
     own = plan.resolved.config_inputs()
     env, labels = own["env"], own["labels"]
     assert isinstance(env, dict) and isinstance(labels, dict)
-    prefix = plan.recipe.prefix if any(layer.packages for layer in plan.layers) else ""
+    prefix = plan.recipe.prefix if any(layer.step in ("conda", "pip") for layer in plan.layers) else ""
     config = dict(base) | {"Env": _environ(base.get("Env") or [], env, prefix)}
     if labels:
         config["Labels"] = dict(base.get("Labels") or {}) | labels

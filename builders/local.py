@@ -27,7 +27,7 @@ from installer.exceptions import InstallerError
 from installer.sources import WheelFile
 
 from ..cache.digest import key_of
-from ..errors import PackageError, SettingsError
+from ..errors import DefinitionError, PackageError, SettingsError
 from .conda import CLOBBERS, clobber_error, link, linking_for
 from .fetch import fetch_all
 from .image import ACTIVATE
@@ -55,8 +55,12 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def ensure_prefix(lock: Lock, world: World) -> Path:
     """The folder with everything in `lock` installed; made on the first call.
 
-    Raises SettingsError (other architecture, too long a path), PackageError, Unreachable, StoreError.
+    Raises DefinitionError (jars for Spark), SettingsError (other architecture, too long a path),
+    PackageError, Unreachable, StoreError.
     """
+    if lock.spark:
+        hint = "run it in a container, or remove `spark:`"
+        raise DefinitionError("jars for Spark are in images alone", hint=hint)
     final = prefix_folder(lock, world)
     if not final.exists():
         _refuse_foreign(lock)

@@ -78,6 +78,40 @@ class Wheel:
 
 
 @dataclass(frozen=True)
+class Jar:
+    """One locked jar of a Maven repository."""
+
+    group: str
+    artifact: str
+    version: str
+    url: str
+    sha256: Digest
+    size: int = 0
+    classifier: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is apart from its version."""
+        return ":".join(filter(None, [self.group, self.artifact, self.classifier]))
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the image, as Spark's own `--packages` names it: two groups may have one artifact."""
+        return (
+            f"{self.group}_" + "-".join(filter(None, [self.artifact, self.version, self.classifier])) + ".jar"
+        )
+
+
+@dataclass(frozen=True)
+class SparkLock:
+    """Jars for Spark; or, for those that Spark fetches itself as it starts, what they are asked by."""
+
+    jars: tuple[Jar, ...] = ()
+    packages: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Lock:
     """Everything a definition resolved to on one target; packages sorted by name."""
 
@@ -85,6 +119,12 @@ class Lock:
     channels: tuple[str, ...] = ()
     conda: tuple[CondaPackage, ...] = ()
     pip: tuple[Wheel, ...] = ()
+    spark: SparkLock | None = None
+
+    @property
+    def jars(self) -> tuple[Jar, ...]:
+        """The jars for Spark that it holds."""
+        return self.spark.jars if self.spark else ()
 
     def python(self) -> CondaPackage | None:
         """The python package, if conda installs one."""
@@ -92,7 +132,10 @@ class Lock:
 
     def to_bytes(self) -> bytes:
         """Canonical bytes: the same lock always has the same digest."""
-        return canonical(_plain(asdict(self)))
+        plain = asdict(self)
+        if self.spark is None:  # locks without it are older than it
+            del plain["spark"]
+        return canonical(_plain(plain))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Lock:
@@ -103,6 +146,7 @@ class Lock:
             tuple(raw["channels"]),
             tuple(CondaPackage(**_typed(package)) for package in raw["conda"]),
             tuple(Wheel(**_typed(wheel)) for wheel in raw["pip"]),
+            _spark(raw["spark"]) if "spark" in raw else None,
         )
 
 
@@ -116,7 +160,14 @@ def python_closure(lock: Lock) -> Lock:
         if name in packages and name not in needed:
             needed.add(name)
             todo += [depends.split(" ", 1)[0] for depends in packages[name].depends]
-    return replace(lock, conda=tuple(package for package in lock.conda if package.name in needed), pip=())
+    return replace(
+        lock, conda=tuple(package for package in lock.conda if package.name in needed), pip=(), spark=None
+    )
+
+
+def _spark(raw: dict[str, Any]) -> SparkLock:
+    jars = tuple(Jar(**_typed(jar)) for jar in raw["jars"])
+    return SparkLock(jars, tuple(raw["packages"]), tuple(raw["repositories"]))
 
 
 def _plain(value: object) -> Json:

@@ -15,6 +15,7 @@ from .engine import LISTING
 from .fetch import fetch_all
 from .local import ensure_prefix
 from .lock import python_closure
+from .spark import conf_entry, jar_entries
 from .tar import LayerWriter, TarResult
 from .wheel import wheel_entries
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..cache.digest import Json
     from ..cache.store import HashingWriter
     from .entry import Entry
-    from .lock import CondaPackage, Lock, Wheel
+    from .lock import CondaPackage, Jar, Lock, Wheel
     from .plan import PlannedLayer
     from .recipe import Recipe
     from .world import World
@@ -48,7 +49,8 @@ class Workshop:
             from .docker_build import make_docker
 
             return make_docker(planned, self.world, self.engine)
-        return self._make_conda(planned) if planned.step == "conda" else self._make_pip(planned)
+        makers = {"conda": self._make_conda, "pip": self._make_pip, "spark": self._make_spark}
+        return makers[planned.step](planned)
 
     def _make_conda(self, planned: PlannedLayer) -> Trace:
         packages = cast("tuple[CondaPackage, ...]", planned.packages)
@@ -65,6 +67,14 @@ class Workshop:
             for entry in wheel_entries(archive, wheel.file_name, planned.prefix)
         ]
         return self._store(planned, entries, ())
+
+    def _make_spark(self, planned: PlannedLayer) -> Trace:
+        recipe = cast("Mapping[str, Json]", planned.inputs["inputs"])
+        if "conf" in recipe:
+            return self._trace(planned, [conf_entry(str(recipe["conf"]))], ())
+        jars = cast("tuple[Jar, ...]", planned.packages)
+        archives = fetch_all(jars, self.world.store.local, self.world.sources)
+        return self._trace(planned, jar_entries(jars, archives), ())
 
     def _store(self, planned: PlannedLayer, entries: Sequence[Entry], warnings: tuple[str, ...]) -> Trace:
         recipe = cast("Mapping[str, Json]", planned.inputs["inputs"])

@@ -14,17 +14,20 @@ from ..cache.digest import Json, Key, key_inputs, key_of_inputs
 from ..errors import DefinitionError
 from .grouping import check_layer_count, group
 from .prefix import Prefix
+from .spark import CONF, ROOT, defaults_conf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .docker_pin import PinnedBuild
-    from .lock import CondaPackage, Lock, Wheel
+    from .lock import CondaPackage, Jar, Lock, Wheel
     from .recipe import Recipe
     from .resolve import Resolved
 
 CONDA = "conda/1"
 PIP = "pip/1"
+SPARK = "spark/1"
+SPARK_CONF = "spark-conf/1"
 DOCKER = "docker/1"
 IMAGE = "image/2"
 
@@ -34,7 +37,7 @@ class PlannedLayer:
     """One layer to reuse or build: its step, what goes in, and the inputs its key is made of."""
 
     step: str
-    packages: tuple[CondaPackage, ...] | tuple[Wheel, ...]
+    packages: tuple[CondaPackage, ...] | tuple[Wheel, ...] | tuple[Jar, ...]
     prefix: Prefix
     inputs: Mapping[str, Json]
     build: PinnedBuild | None = None
@@ -49,7 +52,7 @@ class PlannedLayer:
         """Step and packages, short enough for a line."""
         if self.build:
             return f"{self.step}: {self.build.context.dockerfile_path}"
-        names = [package.name for package in self.packages]
+        names = [package.name for package in self.packages] or [CONF]
         more = f" +{len(names) - 3}" if len(names) > 3 else ""
         return f"{self.step}: {', '.join(names[:3])}{more}"
 
@@ -111,11 +114,12 @@ def _docker_layers(resolved: Resolved, recipe: Recipe) -> tuple[PlannedLayer, ..
 
 
 def plan_layers(lock: Lock, recipe: Recipe) -> tuple[PlannedLayer, ...]:
-    """The layers of a lock, big single packages of both kinds below the bins that change often."""
+    """The layers of a lock, big single packages of all kinds below the bins that change often."""
     prefix = prefix_of(lock, recipe)
     conda = [_conda_layer(packages, lock, recipe, prefix) for packages in group(lock.conda, recipe.conda)]
     pip = [_pip_layer(wheels, lock, recipe, prefix) for wheels in group(lock.pip, recipe.pip)]
-    return tuple(sorted([*conda, *pip], key=lambda layer: not _alone(layer, recipe)))
+    spark = _spark_layers(lock, recipe, prefix)
+    return tuple(sorted([*conda, *pip, *spark], key=lambda layer: not _alone(layer, recipe)))
 
 
 def _alone(layer: PlannedLayer, recipe: Recipe) -> bool:
@@ -178,6 +182,23 @@ def _pip_layer(wheels: Sequence[Wheel], lock: Lock, recipe: Recipe, prefix: Pref
         "compression": recipe.compression,
     }
     return PlannedLayer("pip", tuple(wheels), prefix, key_inputs(PIP, inputs))
+
+
+def _spark_layers(lock: Lock, recipe: Recipe, prefix: Prefix) -> list[PlannedLayer]:
+    """Groups of jars, and the configuration that names them all: of some bytes, it changes with each jar."""
+    if lock.spark is None:
+        return []
+    place: dict[str, Json] = {"prefix": ROOT, "compression": recipe.compression}
+    layers = [
+        PlannedLayer("spark", jars, prefix, key_inputs(SPARK, {"jars": _jars(jars), **place}))
+        for jars in group(lock.jars, recipe.pip)
+    ]
+    conf = key_inputs(SPARK_CONF, {"conf": defaults_conf(lock.spark), **place})
+    return [*layers, PlannedLayer("spark", (), prefix, conf)]
+
+
+def _jars(jars: Iterable[Jar]) -> list[Json]:
+    return _sorted([jar.file_name, jar.sha256.hex] for jar in jars)
 
 
 def _sorted(pairs: Iterable[list[str]]) -> list[Json]:

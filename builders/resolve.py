@@ -15,22 +15,24 @@ from ..cache.digest import Json, key_inputs, key_of_inputs
 from ..cache.oci import Descriptor
 from ..cache.store import Trace
 from ..cache.tiered import Wanted
-from ..config.canonical import spec_inputs
+from ..config.canonical import spark_inputs, spec_inputs
 from ..errors import DefinitionError
-from .lock import Lock, Target
+from .lock import Lock, SparkLock, Target
 from .pin import PinnedBase, image_line, pin_base
 from .sources import channel_url, channels_of, connect, public_url
+from .spark import CONF_DIR, repositories_of
 from .world import made_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ..config.definition import CondaSpec, Definition, Environment
+    from ..config.definition import CondaSpec, Definition, Environment, SparkSpec
     from .sources import Sources
     from .world import World
 
 SOLVE = "solve/1"
 PIP_SOLVE = "pip-solve/1"
+SPARK_SOLVE = "spark-solve/1"
 LOCK_MEDIA_TYPE = "application/vnd.prebake.lock.v1+json"
 WHEEL_MEDIA_TYPE = "application/vnd.prebake.wheel"
 
@@ -51,9 +53,10 @@ class Resolved:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables: the conda file's, then the definition's own."""
+        """Environment variables: Spark's, then the conda file's, then the definition's own."""
         conda = self.definition.conda
-        return dict(conda.variables if conda else ()) | dict(self.definition.environment_variables)
+        spark = {"SPARK_CONF_DIR": CONF_DIR} if self.definition.spark else {}
+        return spark | dict(conda.variables if conda else ()) | dict(self.definition.environment_variables)
 
     def config_inputs(self) -> Mapping[str, Json]:
         """What the env step puts into the image config."""
@@ -77,13 +80,24 @@ def resolve(environment: Environment, world: World, prefix: str) -> Resolved:
 def resolve_on(base: PinnedBase, environment: Environment, world: World, prefix: str) -> Resolved:
     """Solve for a base that is pinned already."""
     definition = environment.definition
-    if definition.conda is None:
-        return Resolved(definition, base, None, world.platform, int(time.time()))
+    conda, lock = _solve_on(base, environment, world, prefix), None
+    if conda:
+        lock = conda[-1].lock
+    jars = _solve_spark(environment, world)
+    if definition.spark:
+        lock = _with_spark(lock or Lock(Target(world.platform)), definition.spark, jars)
+    solves = [*conda, *jars]
+    at = min((solve.at for solve in solves), default=int(time.time()))
+    return Resolved(definition, base, lock, world.platform, at, tuple(solve.answer for solve in solves))
+
+
+def _solve_on(base: PinnedBase, environment: Environment, world: World, prefix: str) -> list[_Solve]:
+    """The solves for conda and pip, if packages are declared."""
+    if environment.definition.conda is None:
+        return []
     with image_line(environment):
         target = _target(base, world, prefix)
-    solves = _solve(environment, definition.conda, target, world)
-    at, answers = min(solve.at for solve in solves), tuple(solve.answer for solve in solves)
-    return Resolved(definition, base, solves[-1].lock, world.platform, at, answers)
+    return _solve(environment, environment.definition.conda, target, world)
 
 
 def _target(base: PinnedBase, world: World, prefix: str) -> Target:
@@ -164,6 +178,34 @@ def pip_inputs(spec: CondaSpec, conda: Lock, world: World) -> Mapping[str, Json]
         "allow_sdist": sorted(world.allow_sdist),
     }
     return key_inputs(PIP_SOLVE, inputs)
+
+
+def _solve_spark(environment: Environment, world: World) -> list[_Solve]:
+    """The solve for Spark, if the image is to hold jars; it knows of no other."""
+    spec = environment.definition.spark
+    if spec is None or not spec.precache_packages:
+        return []
+
+    def ask() -> Lock:
+        from .maven_solve import solve_spark
+
+        world.report("solving jars for Spark")
+        jars = solve_spark(spec, world.sources, world.store.local, environment.lines)
+        return Lock(Target(world.platform), spark=SparkLock(jars))
+
+    return [_traced(spark_solve_inputs(spec), lambda: world.around("solve: spark", ask), world)]
+
+
+def spark_solve_inputs(spec: SparkSpec) -> Mapping[str, Json]:
+    """What the solve for Spark is asked."""
+    packages, repositories = spark_inputs(spec)["packages"], repositories_of(spec)
+    return key_inputs(SPARK_SOLVE, {"packages": packages, "repositories": list(repositories)})
+
+
+def _with_spark(lock: Lock, spec: SparkSpec, jars: Sequence[_Solve]) -> Lock:
+    """Without a solve, Spark is told what to fetch."""
+    told = SparkLock((), tuple(sorted(spec.packages)), spec.repositories)
+    return replace(lock, spark=jars[0].lock.spark if jars else told)
 
 
 def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -> _Solve:

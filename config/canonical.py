@@ -17,14 +17,14 @@ from .pip_line import canonical_line, option
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .definition import CondaSpec, Definition
+    from .definition import CondaSpec, Definition, SparkSpec
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 
 
 def definition_inputs(definition: Definition) -> dict[str, Json]:
     """A plain JSON value, equal for definitions that mean the same."""
-    inference = definition.inference_config
+    inference, spark = definition.inference_config, definition.spark
     return {
         "image": definition.image,
         "dockerfile_path": definition.build.dockerfile_path if definition.build else None,
@@ -32,6 +32,8 @@ def definition_inputs(definition: Definition) -> dict[str, Json]:
         "environment_variables": _pairs(definition.environment_variables),
         "inference_config": asdict(inference) if inference else None,
         "os_type": definition.os_type,
+        # only where there is one: keys of the others are older than this field
+        **({"spark": spark_inputs(spark)} if spark else {}),
     }
 
 
@@ -47,22 +49,36 @@ def spec_inputs(spec: CondaSpec) -> dict[str, Json]:
 
 def definition_of(inputs: Mapping[str, Any]) -> Definition:
     """A definition that means the same as the one `inputs` was made of, which had no `build`."""
-    from .definition import CondaSpec, Definition, InferenceConfig, Route
+    from .definition import CondaSpec, Definition, InferenceConfig, Route, SparkSpec
 
-    conda, inference = inputs["conda"], inputs["inference_config"]
+    conda, inference, spark = inputs["conda"], inputs["inference_config"], inputs.get("spark")
     lists = {name: tuple(conda[name]) for name in ("channels", "specs", "pip")} if conda else {}
     routes = {name: Route(**route) for name, route in (inference or {}).items()}
     return Definition(
         image=inputs["image"],
         conda=CondaSpec(**lists, variables=_tuples(conda["variables"])) if conda else None,
         environment_variables=_tuples(inputs["environment_variables"]),
+        spark=SparkSpec(**{name: _plain(value) for name, value in spark.items()}) if spark else None,
         inference_config=InferenceConfig(**routes) if routes else None,
         os_type=inputs["os_type"],
     )
 
 
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _tuples(pairs: list[list[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in pairs)
+
+
+def spark_inputs(spec: SparkSpec) -> dict[str, Json]:
+    """The part for Spark."""
+    return {
+        "packages": [*sorted(set(spec.packages))],
+        "repositories": [*spec.repositories],
+        "precache_packages": spec.precache_packages,
+    }
 
 
 def _pip(lines: tuple[str, ...]) -> list[str]:

@@ -51,8 +51,20 @@ class InferenceConfig:
 
 
 @dataclass(frozen=True)
+class SparkSpec:
+    """Jars for Spark, as `spark` in Azure ML's SDK v1: `group:artifact:version` of Maven, one per artifact.
+
+    Order of `repositories` counts. Without `precache_packages` Spark fetches the jars itself as it starts.
+    """
+
+    packages: tuple[str, ...]
+    repositories: tuple[str, ...] = ()
+    precache_packages: bool = True
+
+
+@dataclass(frozen=True)
 class Definition:
-    """All that decides an image: exactly one of `image` and `build`; `conda` only on an `image`."""
+    """All that decides an image: exactly one of `image` and `build`; `conda`, `spark` only on an `image`."""
 
     image: str | None = None
     build: BuildContext | None = None
@@ -60,6 +72,7 @@ class Definition:
     environment_variables: tuple[tuple[str, str], ...] = ()
     inference_config: InferenceConfig | None = None
     os_type: str = "linux"
+    spark: SparkSpec | None = None
 
 
 @dataclass(frozen=True)

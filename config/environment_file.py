@@ -10,6 +10,7 @@ from .conda_file import CondaFile, conda_file
 from .definition import BuildContext, Definition, Environment, InferenceConfig, Route
 from .fields import AUTO_REBUILD, BUILD, ENVIRONMENT, INFERENCE, ROUTE, Table, known, unknown
 from .places import Line, Place, missing, refusal
+from .spark_section import SparkSection, spark_section
 from .yaml_nodes import Value, parse
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def environment(document: Value, image: str | None = None) -> Environment:
     given = known(document, ENVIRONMENT)
     _check_choice(document, given, image)
     conda = _conda(given["conda_file"]) if "conda_file" in given else None
+    spark = spark_section(given["spark"]) if "spark" in given else None
     name, version, description = (
         given[key].word() if key in given else None for key in ("name", "version", "description")
     )
     return Environment(
-        _definition(document, conda, image),
+        _definition(document, conda, spark, image),
         name,
         version,
         description,
@@ -47,8 +49,12 @@ def environment(document: Value, image: str | None = None) -> Environment:
         auto_rebuild=_auto_rebuild(given["auto_rebuild"]) if "auto_rebuild" in given else "",
         smoke_test=given["smoke_test"].text() if "smoke_test" in given else "",
         source=document.path,
-        lines=_lines(given, conda),
-        warnings=(*_warnings(document, given), *(conda.warnings if conda else ())),
+        lines=_lines(given, conda) | (spark.lines if spark else {}),
+        warnings=(
+            *_warnings(document, given),
+            *(conda.warnings if conda else ()),
+            *(spark.warnings if spark else ()),
+        ),
     )
 
 
@@ -83,7 +89,9 @@ def bare_environment(path: Path, packages: CondaFile, image: str | None) -> Envi
     return Environment(definition, source=path, lines=_lines({}, packages), warnings=packages.warnings)
 
 
-def _definition(document: Value, conda: CondaFile | None, image: str | None) -> Definition:
+def _definition(
+    document: Value, conda: CondaFile | None, spark: SparkSection | None, image: str | None
+) -> Definition:
     given = known(document, ENVIRONMENT)
     return Definition(
         image=_image(given, image, document.path),
@@ -94,6 +102,7 @@ def _definition(document: Value, conda: CondaFile | None, image: str | None) -> 
         else (),
         inference_config=_inference(given["inference_config"]) if "inference_config" in given else None,
         os_type=_os_type(given["os_type"]) if "os_type" in given else "linux",
+        spark=spark.spec if spark else None,
     )
 
 
@@ -132,6 +141,8 @@ def _check_choice(document: Value, given: dict[str, Value], image: str | None) -
         raise _excluded(given, "image" if "image" in given else "--image", "remove one of them")
     elif "conda_file" in given:
         raise _excluded(given, "conda_file", "install the packages in the Dockerfile, or use `image`")
+    elif "spark" in given:
+        raise _excluded(given, "spark", "fetch the jars in the Dockerfile, or use `image`")
 
 
 def _excluded(given: dict[str, Value], other: str, hint: str) -> DefinitionError:
@@ -140,7 +151,7 @@ def _excluded(given: dict[str, Value], other: str, hint: str) -> DefinitionError
         f"`build` and `{other}` exclude each other",
         given[other].place if other in given else build,
         found=f"`build` in line {build.line} and `{other}`",
-        allowed="`image` with or without `conda_file`, or `build` alone",
+        allowed="`image` with or without `conda_file` and `spark`, or `build` alone",
         hint=hint,
     )
 

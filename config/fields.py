@@ -26,6 +26,9 @@ Kind = Literal[
     "build",
     "inference",
     "route",
+    "spark",
+    "packages",
+    "truth",
 ]
 
 # The words of Azure ML's REST API (EnvironmentVersion, `autoRebuild`).
@@ -55,6 +58,7 @@ ENVIRONMENT: Table = {
     ),
     "build": Field("build", "A Dockerfile of your own, in place of `image`."),
     "environment_variables": Field("pairs", "Variables set in the image."),
+    "spark": Field("spark", "Jars for Spark on top of `image`, as in Azure ML's SDK v1."),
     "os_type": Field("os", "Operating system; `linux` only."),
     "auto_rebuild": Field("rebuild", "What to do when the base's tag moves; not part of what is built."),
     "smoke_test": Field("text", "Command that a rebuilt image must run before it replaces the old."),
@@ -90,6 +94,19 @@ INFERENCE: Table = {
 ROUTE: Table = {
     "path": Field("text", "Path of the URL.", required=True),
     "port": Field("port", "Port of the container, 1 to 65535.", required=True),
+}
+
+SPARK: Table = {
+    "repositories": Field("texts", "URLs of Maven repositories, asked in this order; Maven Central is last."),
+    "packages": Field("packages", "Maven coordinates: `group:artifact:version`, or a mapping of the three."),
+    "precachePackages": Field(
+        "truth", "Whether the image holds the jars; if not, Spark fetches them as it starts."
+    ),
+}
+COORDINATE: Table = {
+    "group": Field("word", "Group of the package.", required=True),
+    "artifact": Field("word", "Its name.", required=True),
+    "version": Field("word", "One version, no range.", required=True),
 }
 
 

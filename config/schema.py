@@ -6,7 +6,19 @@ import inspect
 from typing import Any
 
 from . import definition
-from .fields import AUTO_REBUILD, BUILD, CONDA, ENVIRONMENT, INFERENCE, ROUTE, Field, Kind, Table
+from .fields import (
+    AUTO_REBUILD,
+    BUILD,
+    CONDA,
+    COORDINATE,
+    ENVIRONMENT,
+    INFERENCE,
+    ROUTE,
+    SPARK,
+    Field,
+    Kind,
+    Table,
+)
 
 Schema = dict[str, Any]
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
@@ -20,14 +32,15 @@ def json_schema() -> Schema:
         "title": "prebake environment",
         **_object(definition.Definition, ENVIRONMENT),
         "oneOf": [{"required": ["image"]}, {"required": ["build"]}],
-        "dependentRequired": {"conda_file": ["image"]},
+        "dependentRequired": {"conda_file": ["image"], "spark": ["image"]},
     }
 
 
-def _object(noun: type, table: Table) -> Schema:
+def _object(noun: type | None, table: Table) -> Schema:
+    told = {"description": (inspect.getdoc(noun) or "").replace("\n", " ")} if noun else {}
     return {
         "type": "object",
-        "description": (inspect.getdoc(noun) or "").replace("\n", " "),
+        **told,
         "properties": {key: _property(field) for key, field in table.items()},
         "required": [key for key, field in table.items() if field.required],
     }
@@ -49,6 +62,7 @@ def _of_kind(kind: Kind) -> Schema:
         "pairs": {"type": "object", "additionalProperties": {"type": [*scalar, "null"]}},
         "os": {"enum": ["linux", "Linux"]},
         "rebuild": {"enum": list(AUTO_REBUILD)},
+        "truth": {"type": "boolean"},
         "dependencies": {"type": "array", "items": {"anyOf": [{"type": "string"}, _PIP]}},
     }
     return schemas[kind] if kind in schemas else _of_noun(kind)
@@ -61,4 +75,8 @@ def _of_noun(kind: Kind) -> Schema:
         return _object(definition.BuildContext, BUILD)
     if kind == "inference":
         return _object(definition.InferenceConfig, INFERENCE)
+    if kind == "packages":
+        return {"type": "array", "items": {"anyOf": [{"type": "string"}, _object(None, COORDINATE)]}}
+    if kind == "spark":
+        return _object(definition.SparkSpec, SPARK)
     return _object(definition.Route, ROUTE)

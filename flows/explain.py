@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..builders.plan import plan
-from ..builders.resolve import conda_inputs, pip_inputs, resolve
+from ..builders.resolve import conda_inputs, pip_inputs, resolve, spark_solve_inputs
 from ..cache.digest import Json, key_of_inputs
 from .lookup import known_traces, look_up
 
@@ -50,11 +50,14 @@ def _made_of(planned: Plan, world: World) -> dict[str, Any]:
 
 
 def _solves(resolved: Resolved, world: World) -> dict[str, Any]:
-    spec, lock = resolved.definition.conda, resolved.lock
-    if spec is None or lock is None:
-        return {}
-    shown = {"conda": _shown(conda_inputs(spec, lock.target, world.sources))}
-    return shown | ({"pip": _shown(pip_inputs(spec, lock, world))} if spec.pip else {})
+    spec, spark, lock = resolved.definition.conda, resolved.definition.spark, resolved.lock
+    asked: dict[str, Mapping[str, Json]] = {}
+    if spec and lock:
+        asked["conda"] = conda_inputs(spec, lock.target, world.sources)
+        asked |= {"pip": pip_inputs(spec, lock, world)} if spec.pip else {}
+    if spark and spark.precache_packages:
+        asked["spark"] = spark_solve_inputs(spark)
+    return {name: _shown(inputs) for name, inputs in asked.items()}
 
 
 def _shown(inputs: Mapping[str, Json]) -> dict[str, Any]:

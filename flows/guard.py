@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..builders.gate import gate_of
 from ..builders.secrets import package_secrets, registry_secrets
 from ..builders.sources import channel_url, channels_of
+from ..builders.spark import repositories_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,15 +38,23 @@ def registries_of(base: PinnedBase, to: Destination, workspace: Workspace) -> li
 
 
 def channels_asked(environment: Environment, world: World) -> list[str]:
-    """URLs of the channels that the environment's solve asks."""
-    spec, sources = environment.definition.conda, world.sources
+    """URLs of the channels and Maven repositories that the environment's solves ask."""
+    spec, spark, sources = environment.definition.conda, environment.definition.spark, world.sources
+    repositories = [*repositories_of(spark)] if spark else []
     if spec is None:
-        return []
+        return repositories
     names = channels_of(spec.channels, spec.specs, sources)
-    return [channel_url(name, sources) for name in names if name != "defaults"] + [*sources.defaults]
+    channels = [channel_url(name, sources) for name in names if name != "defaults"]
+    return [*channels, *sources.defaults, *repositories]
 
 
 def archives_of(resolved: Resolved) -> list[str]:
     """URLs of the archives that building takes."""
     lock = resolved.lock
-    return [*(each.url for each in lock.conda), *(each.url for each in lock.pip)] if lock else []
+    if lock is None:
+        return []
+    return [
+        *(each.url for each in lock.conda),
+        *(each.url for each in lock.pip),
+        *(each.url for each in lock.jars),
+    ]

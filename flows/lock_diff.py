@@ -19,18 +19,20 @@ from .progress import megabytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..builders.lock import CondaPackage, Wheel
+    from ..builders.lock import CondaPackage, Jar, Wheel
     from ..builders.recipe import Recipe
     from ..cache.tiered import Tiers
     from ..config.catalog import Record
     from .preview import Expected
+
+    Package = CondaPackage | Wheel | Jar
 
 _LIST = Path(__file__).with_name("security_relevant.txt")
 
 
 @dataclass(frozen=True)
 class Moved:
-    """A package that came (no `was`), went (no `now`) or changed; `kind` is conda or pip."""
+    """A package that came (no `was`), went (no `now`) or changed; `kind` is conda, pip or spark."""
 
     kind: str
     name: str
@@ -118,17 +120,17 @@ def _lock(record: Record) -> Lock:
     return Lock.from_bytes(record.lock.encode()) if record.lock else Lock(Target())
 
 
-def _packages(lock: Lock) -> dict[tuple[str, str], CondaPackage | Wheel]:
-    conda = {("conda", package.name): package for package in lock.conda}
-    return {**conda, **{("pip", wheel.name): wheel for wheel in lock.pip}}
+def _packages(lock: Lock) -> dict[tuple[str, str], Package]:
+    kinds: dict[str, tuple[Package, ...]] = {"conda": lock.conda, "pip": lock.pip, "spark": lock.jars}
+    return {(kind, each.name): each for kind, packages in kinds.items() for each in packages}
 
 
 def _size(lock: Lock) -> int:
-    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.pip)
+    return sum(package.size for package in _packages(lock).values())
 
 
 def _moves(
-    was: Mapping[tuple[str, str], CondaPackage | Wheel], now: Mapping[tuple[str, str], CondaPackage | Wheel]
+    was: Mapping[tuple[str, str], Package], now: Mapping[tuple[str, str], Package]
 ) -> tuple[Moved, ...]:
     """By name; one whose archive alone changed tells its build or file name."""
     found = []
@@ -140,7 +142,7 @@ def _moves(
     return tuple(found)
 
 
-def _text(package: CondaPackage | Wheel | None, precisely: bool) -> str | None:
+def _text(package: Package | None, precisely: bool) -> str | None:
     if package is None:
         return None
     return package.file_name if precisely else package.version

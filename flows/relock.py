@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..builders.lock import Lock
-from ..builders.resolve import LOCK_MEDIA_TYPE, conda_inputs, pip_inputs
+from ..builders.lock import Lock, Target
+from ..builders.resolve import LOCK_MEDIA_TYPE, conda_inputs, pip_inputs, spark_solve_inputs
 from ..cache.digest import key_of_inputs
 from ..cache.store import Trace
 from .wiring import Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..builders.world import World
     from ..cache.digest import Json
     from ..config.catalog import Record
-    from ..config.definition import Definition
+    from ..config.definition import CondaSpec, Definition
     from .progress import Progress
     from .wiring import Workspace
 
@@ -32,10 +32,18 @@ def restore_lock(
 ) -> None:
     """Have the traces of the definition's last solves here, unless some tier has them."""
     known = (record for record in records if record.lock)
-    spec, record = definition.conda, max(known, key=lambda record: record.last, default=None)
-    if spec is None or record is None:
+    record = max(known, key=lambda record: record.last, default=None)
+    if record is None:
         return
     lock, world = Lock.from_bytes(record.lock.encode()), workspace.world(Request(), progress.step)
+    if definition.conda:
+        _restore_packages(definition.conda, replace(lock, spark=None), record, world)
+    if definition.spark and lock.jars:
+        jars = Lock(Target(lock.target.platform), spark=lock.spark)
+        _restore(spark_solve_inputs(definition.spark), jars, record, world)
+
+
+def _restore_packages(spec: CondaSpec, lock: Lock, record: Record, world: World) -> None:
     conda = replace(lock, pip=())
     _restore(conda_inputs(spec, lock.target, world.sources), conda, record, world)
     if spec.pip and not any(wheel.built for wheel in lock.pip):  # those are in no index

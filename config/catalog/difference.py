@@ -59,12 +59,15 @@ def meaning(definition: Definition, context: str = "") -> Meaning:
         "environment_variables": _pairs(inputs["environment_variables"]),
         "inference_config": _routes(inputs["inference_config"]),
         "os_type": _one(inputs["os_type"]),
+        # only where there is one: names of anonymous environments are made of this
+        **(_spark(inputs["spark"]) if "spark" in inputs else {}),
     }
 
 
 def changes(was: Meaning, now: Meaning) -> tuple[Change, ...]:
     """The fields that differ, in the order of a definition."""
-    return tuple(_change(field, was[field], now[field]) for field in was if was[field] != now[field])
+    pairs = ((field, was.get(field, []), now.get(field, [])) for field in {**was, **now})
+    return tuple(_change(field, old, new) for field, old, new in pairs if old != new)
 
 
 def _change(field: str, was: list[str], now: list[str]) -> Change:
@@ -75,6 +78,14 @@ def _change(field: str, was: list[str], now: list[str]) -> Change:
 
 def _one(value: str | None) -> list[str]:
     return [] if value is None else [value]
+
+
+def _spark(spark: Mapping[str, Any]) -> Meaning:
+    return {
+        "spark.packages": spark["packages"],
+        "spark.repositories": spark["repositories"],
+        "spark.precachePackages": [str(spark["precache_packages"]).lower()],
+    }
 
 
 def _pairs(pairs: list[list[str]]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..definition import BuildContext, CondaSpec, Definition, InferenceConfig, Route
+from ..definition import BuildContext, CondaSpec, Definition, InferenceConfig, Route, SparkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def to_json(definition: Definition) -> dict[str, Any]:
     """The definition; what it does not have is left out."""
     build, conda, inference = definition.build, definition.conda, definition.inference_config
+    spark = definition.spark
     given = {
         "image": definition.image,
         "build": {"path": str(build.path), "dockerfile_path": build.dockerfile_path} if build else None,
@@ -29,13 +30,15 @@ def to_json(definition: Definition) -> dict[str, Any]:
         "environment_variables": dict(definition.environment_variables) or None,
         "inference_config": asdict(inference) if inference else None,
         "os_type": definition.os_type,
+        "spark": _spark(spark) if spark else None,
     }
     return {key: value for key, value in given.items() if value is not None}
 
 
 def from_json(given: Mapping[str, Any]) -> Definition:
     """What `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
-    build, conda, inference = (given.get(key) for key in ("build", "conda_file", "inference_config"))
+    names = ("build", "conda_file", "inference_config", "spark")
+    build, conda, inference, spark = (given.get(key) for key in names)
     return Definition(
         image=given.get("image"),
         build=BuildContext(Path(build["path"]), build["dockerfile_path"]) if build else None,
@@ -45,6 +48,21 @@ def from_json(given: Mapping[str, Any]) -> Definition:
         if inference
         else None,
         os_type=given["os_type"],
+        spark=_spark_spec(spark) if spark else None,
+    )
+
+
+def _spark(spec: SparkSpec) -> dict[str, Any]:
+    return {
+        "packages": list(spec.packages),
+        "repositories": list(spec.repositories),
+        "precachePackages": spec.precache_packages,
+    }
+
+
+def _spark_spec(given: Mapping[str, Any]) -> SparkSpec:
+    return SparkSpec(
+        tuple(given["packages"]), tuple(given["repositories"]), precache_packages=given["precachePackages"]
     )
 
 

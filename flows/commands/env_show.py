@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .columns import aligned
 from .verbs import say
@@ -156,6 +156,8 @@ def _part(label: str, text: str) -> str:
 def _resolved(record: Record) -> str:
     from ...config.catalog.version import when
 
-    lock = json.loads(record.lock) if record.lock else {"conda": (), "pip": ()}
+    lock: dict[str, Any] = json.loads(record.lock) if record.lock else {"conda": (), "pip": ()}
     packages = f"{len(lock['conda'])} conda and {len(lock['pip'])} pip packages"
+    if jars := lock.get("spark", {}).get("jars"):
+        packages += f", {len(jars)} jars for Spark"
     return f"{when(record.at)} by {record.asked_by} ({record.policy}): {packages} on {record.base}"

@@ -72,6 +72,16 @@ CASES: dict[str, dict[str, str | bytes]] = {
         "  readiness_route: {path: /, port: 1}\n  scoring_route: {path: /, port: 1}\n"
     ),
     "route-missing": env("image: a\ninference_config:\n  liveness_route: {path: /, port: 1}\n"),
+    "spark-with-build": env("build: {path: .}\nspark: {packages: ['g:a:1']}\n"),
+    "spark-without-version": env("image: a\nspark:\n  packages:\n    - {group: g, artifact: a}\n"),
+    "spark-range": env("image: a\nspark:\n  packages: ['g:a:[1,2)']\n"),
+    "spark-no-coordinate": env("image: a\nspark:\n  packages: [synapseml]\n"),
+    "spark-two-versions": env("image: a\nspark:\n  packages:\n    - g:a:1\n    - g:a:2\n"),
+    "spark-repository-with-password": env(
+        "image: a\nspark:\n  repositories: ['https://me:hunter2@host/maven']\n  packages: ['g:a:1']\n"
+    ),
+    "spark-repository-is-no-url": env("image: a\nspark: {repositories: [central], packages: ['g:a:1']}\n"),
+    "spark-precache-is-text": env("image: a\nspark: {packages: ['g:a:1'], precachePackages: maybe}\n"),
     "variable-name": env("image: a\nenvironment_variables:\n  1x: y\n"),
     "duplicate-key": env("image: a\nname: x\nimage: b\n"),
     "empty": env("# nothing\n"),
