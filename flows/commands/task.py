@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -10,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import json_option, tell
+from .options import tell
+from .verbs import Verb, add_verbs, run_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import argparse
+    from collections.abc import Iterator
 
     from ..tasks.log import Say
     from ..tasks.start import Asked
@@ -24,42 +25,14 @@ EXAMPLES = """
   prebake task run task.yaml --registry registry.example.com --set tag=v1
   prebake task run task.yaml --values values.yaml --set-secret token=env:TOKEN
   prebake task show task.yaml --set tag=v1"""
-_VERBS = {
-    "run": (
-        "run all steps; ends when they have, or when the first fails",
-        (
-            " task.yaml --registry registry.example.com --set tag=v1",
-            " task.yaml --context src --set-secret token=env:TOKEN --json",
-        ),
-    ),
-    "show": (
-        "print the steps as they would run, and what they wait for",
-        (" task.yaml --set tag=v1",),
-    ),
-}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, (text, examples) in _VERBS.items():
-        own = verbs.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog="examples:" + "".join(f"\n  prebake task {name}{example}" for example in examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.set_defaults(verb=_run if name == "run" else _show)
-        _value_options(json_option(own))
-        if name == "run":
-            _run_options(own)
+    add_verbs(parser, "task", _VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
+run = run_verb
 
 
 def _value_options(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +53,7 @@ def _value_options(parser: argparse.ArgumentParser) -> None:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     from ..tasks.limits import RUN_TIMEOUT
 
+    _value_options(parser)
     network = "Docker network mode of steps that name none (default: a bridge of the run's own)"
     timeout = f"of the whole run, in seconds (default: {RUN_TIMEOUT})"
     socket = "let every step drive the engine, as in ACR: such a step may do all that the engine may"
@@ -176,3 +150,22 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+_VERBS = {
+    "run": Verb(
+        "run all steps; ends when they have, or when the first fails",
+        (
+            " task.yaml --registry registry.example.com --set tag=v1",
+            " task.yaml --context src --set-secret token=env:TOKEN --json",
+        ),
+        _run_options,
+        _run,
+    ),
+    "show": Verb(
+        "print the steps as they would run, and what they wait for",
+        (" task.yaml --set tag=v1",),
+        _value_options,
+        _show,
+    ),
+}
