@@ -11,7 +11,7 @@ demo: setup
 	$(BIN)/python tests/world/up.py --docker --run $(BIN)/python tests/world/demo.py
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/ready
 	$(BIN)/ruff check .

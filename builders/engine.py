@@ -57,6 +57,12 @@ def reuse_layer(planned: PlannedLayer, store: Tiers) -> StepResult | None:
     return _result(planned, found.trace, hit(found.tier), 0.0) if found else None
 
 
+def obtain_layer(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult:
+    """The layer, found, waited for or made here."""
+    start = time.perf_counter()
+    return _obtained(planned, store.obtain(_wanted(planned, make)), start)
+
+
 def obtain_layers(
     plan: Plan,
     store: Tiers,
@@ -70,7 +76,7 @@ def obtain_layers(
     made by then stay, with their traces.
     """
     results: dict[int, StepResult] = {}  # by identity: keys may collide
-    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (_obtain, jobs)):
+    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (obtain_layer, jobs)):
         todo = [planned for planned in plan.layers if id(planned) not in results]
         for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
             results[id(result.planned)] = result
@@ -105,12 +111,6 @@ def _obtain_now(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult |
     start = time.perf_counter()
     found = store.obtain_now(_wanted(planned, make))
     return None if isinstance(found, Busy) else _obtained(planned, found, start)
-
-
-def _obtain(planned: PlannedLayer, store: Tiers, make: Make) -> StepResult:
-    """The layer, waited for or made here."""
-    start = time.perf_counter()
-    return _obtained(planned, store.obtain(_wanted(planned, make)), start)
 
 
 def _wanted(planned: PlannedLayer, make: Make) -> Wanted:

@@ -22,14 +22,14 @@ from typing import IO, TYPE_CHECKING, Any
 from ..cache.digest import Digest
 from ..cache.directory import LAYOUT
 from ..cache.files import replacing, store_errors
-from ..cache.oci import INDEX, Descriptor, to_bytes
+from ..cache.oci import INDEX, MANIFEST, Descriptor, Manifest, to_bytes
 from ..cache.registry import Repository
 from ..cache.store import HashingWriter
 from ..errors import IntegrityError
 from .push import Image, open_own
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from ..cache.transport import Transport
@@ -109,6 +109,55 @@ def _add_to_index(directory: Path, entry: Descriptor) -> None:
 
 def _name_of(entry: dict[str, Any]) -> str | None:
     return (entry.get("annotations") or {}).get(REF_NAME)
+
+
+def named(directory: Path) -> dict[str, Digest]:
+    """The images of a layout by name, those of which every blob is there; none if there is no layout."""
+    found = {}
+    with store_errors(directory):
+        for entry in _read_index(directory / "index.json")["manifests"]:
+            image, name = Descriptor.from_json(entry), _name_of(entry)
+            if (
+                name
+                and image.media_type == MANIFEST
+                and all(_has(directory, blob) for blob in (image, *_blobs_of(directory, image)))
+            ):
+                found[name] = image.digest
+    return found
+
+
+def remove(directory: Path, name: str) -> int:
+    """Take a name out of a layout, and the blobs that no other name reaches; returns their bytes.
+
+    They stay in a store (see cache/directory.py), where traces may reach them, and beside an index of several
+    platforms, which is not looked into.
+    """
+    with store_errors(directory), _locked(directory):
+        index = _read_index(directory / "index.json")
+        staying = [each for each in index["manifests"] if _name_of(each) != name]
+        going = [Descriptor.from_json(each) for each in index["manifests"] if _name_of(each) == name]
+        _write(directory, "index.json", to_bytes(index | {"manifests": staying}))
+        if (directory / "traces").exists() or any(each["mediaType"] != MANIFEST for each in staying):
+            return 0
+        kept = _reached(directory, map(Descriptor.from_json, staying))
+        gone = _reached(directory, going).items() - kept.items()
+        for digest, _ in gone:
+            _path(directory, digest).unlink(missing_ok=True)
+        return sum(size for _, size in gone)
+
+
+def _reached(directory: Path, images: Iterable[Descriptor]) -> dict[Digest, int]:
+    """The blobs of those images with their sizes, manifests included."""
+    every = [blob for image in images for blob in (image, *_blobs_of(directory, image))]
+    return {blob.digest: blob.size for blob in every}
+
+
+def _blobs_of(directory: Path, image: Descriptor) -> tuple[Descriptor, ...]:
+    """What its manifest points at; nothing for one that is not here, or an index of several platforms."""
+    path = _path(directory, image.digest)
+    if image.media_type != MANIFEST:
+        return ()
+    return Manifest.from_bytes(path.read_bytes(), str(path)).blobs() if _has(directory, image) else ()
 
 
 def _read_index(path: Path) -> dict[str, Any]:

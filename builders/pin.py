@@ -99,7 +99,7 @@ class PinnedBase:
 def pin_base(environment: Environment, world: World, prefix: str) -> PinnedBase:
     """The environment's base image by digest. Raises DefinitionError, RegistryError, Unreachable."""
     definition = environment.definition
-    if world.policy.max_age == 0:
+    if world.policy.looks_each_time:
         world.registries.memo.forget()
     if definition.build:
         from .docker_pin import pin_build  # a Dockerfile's parser, for those who have one

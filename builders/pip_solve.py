@@ -25,7 +25,7 @@ from ..errors import PackageError
 from .index_refusal import refusal
 from .lock import Target, Wheel
 from .pip_errors import explain, no_wheel, only_source, refuse_lost_extras
-from .sources import Sources, canonical_url, redact
+from .sources import Sources, canonical_url, mirrored, redact
 from .uv import uv_environment
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _compile(
     from_source: frozenset[str] = frozenset()
     while True:
         allowed = [option for name in sorted(from_source) for option in ("--no-binary", name)]
-        run = _uv([*command, *allowed], request, environment)
+        run = _uv([*command, *allowed], request, sources, environment)
         message = redact(run.stderr.replace(str(folder), ""))
         if run.returncode == 0:
             refuse_lost_extras(message)
@@ -139,14 +139,20 @@ def _command(request: PipRequest, conda: CondaInterface, target: Target, folder:
 
 
 def _uv(
-    command: list[str], request: PipRequest, environment: dict[str, str]
+    command: list[str], request: PipRequest, sources: Sources, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     if any(_INDEX_OPTION.match(line) for line in request.lines):
         environment = {name: value for name, value in environment.items() if name != "UV_DEFAULT_INDEX"}
-    lines = "".join(f"{line}\n" for line in request.lines)
+    lines = "".join(f"{_mirrored_index(line, sources)}\n" for line in request.lines)
     return subprocess.run(
         command, input=lines, cwd=request.folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def _mirrored_index(line: str, sources: Sources) -> str:
+    """The line; an index that it names, where a mirror serves it."""
+    found = _INDEX_LINE.match(line.strip())
+    return f"{found[1]} {mirrored(found[2], sources)}" if found else line
 
 
 def _indexes(request: PipRequest, sources: Sources) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sysconfig
 from typing import TYPE_CHECKING
 
 from .logins import with_login
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from .sources import Sources
 
+# `find_uv_bin` asks it, and the first call is not safe among threads; importing a module is.
+sysconfig.get_config_vars()
 # Where programs, certificates, proxies and credentials are; no other UV_*, no PIP_*.
 _INHERITED = re.compile(
     r"PATH|HOME|TMPDIR|LANG|SSL_CERT_(?:FILE|DIR)|(?:HTTPS?|ALL|NO)_PROXY|NETRC|UV_KEYRING_PROVIDER",

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Policy:
-    """How long a recorded solve serves: for ever (`locked`), so many seconds, or never (`always`)."""
+    """How long a recorded solve serves: for ever (`locked`), so many seconds, or never (`always`).
+
+    Solves made after `since` (Unix time) serve in any case: those of one prebuild serve all of it.
+    """
 
     max_age: float = float("inf")
+    since: float = float("inf")
 
     @classmethod
     def parse(cls, text: str) -> Policy:
@@ -44,7 +48,13 @@ class Policy:
 
     def serves(self, trace: Trace) -> bool:
         """Whether a trace is young enough."""
-        return time.time() - made_at(trace) < self.max_age
+        made = made_at(trace)
+        return made > self.since or time.time() - made < self.max_age
+
+    @property
+    def looks_each_time(self) -> bool:
+        """Whether every solve looks at channels and registries anew, rather than one look serve many."""
+        return self.max_age == 0 and self.since == float("inf")
 
 
 def made_at(trace: Trace) -> int:

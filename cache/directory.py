@@ -7,6 +7,7 @@
       traces/KE/KEY.json             traces by key
       quarantine/HEX                 blobs that were not what their digest says
       pins/  tombstones/  trash/     what prune keeps, what it evicted, what it is about to (see sweep.py)
+      requests/                      who asked for what (see flows/requests.py); warming/ and bases/ alike
       presence/                      what remote tiers were seen to hold (see presence.py)
       leases.db  prune.lock          who makes what just now; who prunes
       tmp/                           half-written files; nobody reads them, a day later they go

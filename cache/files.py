@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from ..errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
@@ -72,3 +72,21 @@ def touch(path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
+
+
+@contextlib.contextmanager
+def alone(path: Path, wait: Callable[[], object]) -> Iterator[None]:
+    """Be the only process that holds the lock file `path`; `wait` is called if another does.
+
+    The kernel frees it when its holder dies.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

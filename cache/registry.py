@@ -171,13 +171,23 @@ class Repository:
             raise Unreachable("a manifest was accepted but cannot be read back", facts=facts)
 
     def tags(self) -> Iterator[str]:
-        """All tags, page by page (distribution spec, "Listing Tags"); none if there is no such repository."""
-        page = f"/v2/{self.name}/tags/list"
+        """All tags (distribution spec, "Listing Tags"); none if there is no such repository."""
+        for page in self._pages("tags/list"):
+            yield from page.get("tags") or ()
+
+    def referrers(self, digest: Digest) -> list[dict[str, Any]] | None:
+        """Descriptors of what names `digest` as its subject; None if the registry lacks the API."""
+        pages = list(self._pages(f"referrers/{digest}"))
+        return [each for page in pages for each in page.get("manifests") or ()] if pages else None
+
+    def _pages(self, target: str) -> Iterator[dict[str, Any]]:
+        """A listing, page by page; none at all if there is no such thing."""
+        page = f"/v2/{self.name}/{target}"
         while page:
             response = self._send("GET", page, (200, 404))
             if response.status == 404:
                 return
-            yield from parse_json(response.data, f"{self} tags").get("tags") or ()
+            yield parse_json(response.data, f"{self} {target}")
             link = _NEXT_PAGE.search(response.headers.get("Link", ""))
             page = urlsplit(urljoin(page, link[1]))._replace(scheme="", netloc="").geturl() if link else ""
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .match_spec import canonical_spec
 from .pip_line import canonical_line, option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .definition import CondaSpec, Definition, SparkSpec
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
@@ -43,6 +45,31 @@ def spec_inputs(spec: CondaSpec) -> dict[str, Json]:
         "pip": [*_pip(spec.pip)],
         "variables": _pairs(spec.variables),
     }
+
+
+def definition_of(inputs: Mapping[str, Any]) -> Definition:
+    """A definition that means the same as the one `inputs` was made of, which had no `build`."""
+    from .definition import CondaSpec, Definition, InferenceConfig, Route, SparkSpec
+
+    conda, inference, spark = inputs["conda"], inputs["inference_config"], inputs.get("spark")
+    lists = {name: tuple(conda[name]) for name in ("channels", "specs", "pip")} if conda else {}
+    routes = {name: Route(**route) for name, route in (inference or {}).items()}
+    return Definition(
+        image=inputs["image"],
+        conda=CondaSpec(**lists, variables=_tuples(conda["variables"])) if conda else None,
+        environment_variables=_tuples(inputs["environment_variables"]),
+        spark=SparkSpec(**{name: _plain(value) for name, value in spark.items()}) if spark else None,
+        inference_config=InferenceConfig(**routes) if routes else None,
+        os_type=inputs["os_type"],
+    )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tuples(pairs: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in pairs)
 
 
 def spark_inputs(spec: SparkSpec) -> dict[str, Json]:

@@ -79,6 +79,9 @@ class Definition:
 class Environment:
     """A definition with its identity; `source` and `lines` serve error messages alone.
 
+    `auto_rebuild` (Disabled or OnBaseImageUpdate, as in Azure ML's REST API) and `smoke_test` (a command) say
+    what to do when the base moves; empty means what the settings say.
+
     `files` are all that were read for it. `lines` maps a match spec, pip line or field name to the line of
     `source` it stands on. Builds of a `registered` one are remembered in the catalog.
     """
@@ -88,6 +91,8 @@ class Environment:
     version: str | None = None
     description: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
+    auto_rebuild: str = ""
+    smoke_test: str = ""
     source: Path | None = None
     files: tuple[Path, ...] = field(default=(), compare=False)
     lines: dict[str, tuple[Path, int]] = field(default_factory=dict, compare=False)

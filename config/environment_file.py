@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .conda_file import CondaFile, conda_file
 from .definition import BuildContext, Definition, Environment, InferenceConfig, Route
-from .fields import BUILD, ENVIRONMENT, INFERENCE, ROUTE, Table, known, unknown
+from .fields import AUTO_REBUILD, BUILD, ENVIRONMENT, INFERENCE, ROUTE, Table, known, unknown
 from .places import Line, Place, missing, refusal
 from .spark_section import SparkSection, spark_section
 from .yaml_nodes import Value, parse
@@ -46,6 +46,8 @@ def environment(document: Value, image: str | None = None) -> Environment:
         version,
         description,
         tags=given["tags"].pairs() if "tags" in given else (),
+        auto_rebuild=_auto_rebuild(given["auto_rebuild"]) if "auto_rebuild" in given else "",
+        smoke_test=given["smoke_test"].text() if "smoke_test" in given else "",
         source=document.path,
         lines=_lines(given, conda) | (spark.lines if spark else {}),
         warnings=(
@@ -257,6 +259,12 @@ def _os_type(value: Value) -> str:
     raise refusal(
         "this operating system is not supported", value.place, found=value.word(), allowed="linux", hint=hint
     )
+
+
+def _auto_rebuild(value: Value) -> str:
+    if value.word() not in AUTO_REBUILD:
+        raise value.wrong(" or ".join(AUTO_REBUILD))
+    return value.word()
 
 
 def _lines(given: dict[str, Value], conda: CondaFile | None) -> dict[str, tuple[Path, int]]:

@@ -20,6 +20,7 @@ Kind = Literal[
     "texts",
     "pairs",
     "os",
+    "rebuild",
     "conda",
     "dependencies",
     "build",
@@ -29,6 +30,9 @@ Kind = Literal[
     "packages",
     "truth",
 ]
+
+# The words of Azure ML's REST API (EnvironmentVersion, `autoRebuild`).
+AUTO_REBUILD = ("Disabled", "OnBaseImageUpdate")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ ENVIRONMENT: Table = {
     "environment_variables": Field("pairs", "Variables set in the image."),
     "spark": Field("spark", "Jars for Spark on top of `image`, as in Azure ML's SDK v1."),
     "os_type": Field("os", "Operating system; `linux` only."),
+    "auto_rebuild": Field("rebuild", "What to do when the base's tag moves; not part of what is built."),
+    "smoke_test": Field("text", "Command that a rebuilt image must run before it replaces the old."),
     "inference_config": Field("inference", "Routes of a serving container."),
     "datastore": Field("any", "Azure's place for the context; ignored."),
     "properties": Field("any", "Set by Azure; ignored."),

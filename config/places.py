@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 # User info (outside http a user alone is fine: `ssh://git@host`) and signed queries.
@@ -120,11 +120,28 @@ def reading() -> Iterator[list[Path]]:
         _files.reset(token)
 
 
+_rendering: ContextVar[Callable[[str, Path], str] | None] = ContextVar("rendering", default=None)
+
+
+@contextmanager
+def rendering(render: Callable[[str, Path], str]) -> Iterator[None]:
+    """Files that are read within are templates: what counts is what `render` makes of text and path."""
+    token = _rendering.set(render)
+    try:
+        yield
+    finally:
+        _rendering.reset(token)
+
+
 def read(path: Path, asked: Place | None = None) -> str:
     """The text of a file; `asked` is the line that names it."""
-    place = asked or Place(path)
     if (files := _files.get()) is not None:
         files.append(path)
+    text, render = _text(path, asked or Place(path)), _rendering.get()
+    return render(text, path) if render else text
+
+
+def _text(path: Path, place: Place) -> str:
     if path.is_dir():
         raise refusal(
             f"`{path.name}` is a folder", place, found=str(path), allowed="a file", hint=_files_in(path)

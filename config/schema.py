@@ -6,7 +6,19 @@ import inspect
 from typing import Any
 
 from . import definition
-from .fields import BUILD, CONDA, COORDINATE, ENVIRONMENT, INFERENCE, ROUTE, SPARK, Field, Kind, Table
+from .fields import (
+    AUTO_REBUILD,
+    BUILD,
+    CONDA,
+    COORDINATE,
+    ENVIRONMENT,
+    INFERENCE,
+    ROUTE,
+    SPARK,
+    Field,
+    Kind,
+    Table,
+)
 
 Schema = dict[str, Any]
 _TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
@@ -49,6 +61,7 @@ def _of_kind(kind: Kind) -> Schema:
         "texts": _TEXTS,
         "pairs": {"type": "object", "additionalProperties": {"type": [*scalar, "null"]}},
         "os": {"enum": ["linux", "Linux"]},
+        "rebuild": {"enum": list(AUTO_REBUILD)},
         "truth": {"type": "boolean"},
         "dependencies": {"type": "array", "items": {"anyOf": [{"type": "string"}, _PIP]}},
     }

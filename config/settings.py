@@ -88,6 +88,23 @@ class Settings:
     """The same for the global tier."""
     images: str = ""
     """Where remote runs put images without a destination: `HOST/REPOSITORY`; none means WORKSPACE/images."""
+    curated: str = ""
+    """Where `prebake curated build` puts images: `HOST/REPOSITORY`, below which each has its own name."""
+    curated_set: Path | None = None
+    """A folder of curated definitions in place of those that come with prebake."""
+
+    warm_targets: tuple[str, ...] = ()
+    """Where jobs will run and `prebake warm` puts images: `docker:[URL]`, `oci:FOLDER`, `HOST/REPOSITORY`."""
+    warm_budget: str = "20GB"
+    """Bytes of images that warming may keep in each target."""
+    warm_half_life: str = "12h"
+    """After how long a request counts half as much for what is warmed."""
+    warm_horizon: str = "1d"
+    """Within how long what was warmed must be used to have been worth it."""
+    auto_rebuild: str = "Disabled"
+    """For environments that do not say: `Disabled`, or `OnBaseImageUpdate` to follow their base's tag."""
+    smoke_test: str = "python -c 'import sys'"
+    """What a rebuilt image that has a python must run before a roll-out goes on; empty for nothing."""
 
     @property
     def workers(self) -> int:
@@ -96,12 +113,14 @@ class Settings:
 
 
 _ALLOWED = {
+    "auto_rebuild": ("Disabled", "OnBaseImageUpdate"),
     "bytecode": ("none", "unchecked-hash"),
     "compression": ("gzip", "zstd"),
     "fill": ("lazy", "eager"),
     "platform": ("linux-64", "linux-aarch64"),
 }
 _PAIRS = {"mirrors": "CANONICAL=MIRROR", "image_mirrors": "CANONICAL=MIRROR", "catalogs": "NAME=URL"}
+_PATHS = ("curated_set", "signing_key")  # none by default
 _LEAST = {"bins": 1, "outliers": 0, "outlier_bytes": 1, "jobs": 0, "lease_expiry": 1}
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 
@@ -200,7 +219,7 @@ def _reader(name: str, default: Any) -> tuple[str, Callable[[Any], Any]]:
         return f"{_PAIRS[name]}, or a table of such in the file", _pairs
     if isinstance(default, tuple):
         return "a list of texts", _texts
-    if name == "signing_key":
+    if name in _PATHS:
         return "a path", Path
     if isinstance(default, int):
         least = _LEAST.get(name, 0)
@@ -240,5 +259,5 @@ def _number(least: int, value: Any) -> int:
 
 def _normal(settings: Settings, folder: Path) -> Settings:
     store = folder / settings.store.expanduser()
-    key = folder / settings.signing_key.expanduser() if settings.signing_key else None
-    return replace(settings, store=store, signing_key=key, prefix="/" + settings.prefix.strip("/"))
+    paths = {name: folder / path.expanduser() for name in _PATHS if (path := getattr(settings, name))}
+    return replace(settings, store=store, prefix="/" + settings.prefix.strip("/"), **paths)

@@ -52,6 +52,13 @@ class Destination:
             raise SettingsError(f"`{text}` is pinned to a digest", hint="name a tag to push to")
         return cls("registry", str(reference))
 
+    @property
+    def text(self) -> str:
+        """What `parse` reads; empty for the store."""
+        return {"store": "", "registry": self.place, "docker": f"docker:{self.place}"}.get(
+            self.kind, f"{self.kind}:{self.place}:{self.name}"
+        )
+
     def reference(self) -> Reference:
         """The registry reference."""
         return Reference.parse(self.place)

@@ -15,9 +15,13 @@ from ..config.canonical import definition_inputs
 from ..errors import IntegrityError, PrebakeError, RegistryError
 from .built import Built
 from .destination import deliver
+from .noting import identity, note
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..builders.results import ImageResult
+    from ..cache.digest import Json
     from ..config.definition import Environment
     from .destination import Delivered
     from .progress import Progress
@@ -35,12 +39,15 @@ def ensure(environment: Environment, request: Request, workspace: Workspace, pro
         return ensure_registered(environment, request, workspace, progress)
     start = time.perf_counter()
     try:
-        image, delivered = _ensure(environment, request, workspace, progress)
+        done = _ensure(environment, request, workspace, progress)
     except (IntegrityError, RegistryError) as error:
         if not isinstance(error, BlobNotFound) and not _mended(error, workspace, progress):
             raise
-        image, delivered = _ensure(environment, request, workspace, progress)
-    return Built(image, delivered, time.perf_counter() - start)
+        done = _ensure(environment, request, workspace, progress)
+    asked, image, delivered = done
+    built = Built(image, delivered, time.perf_counter() - start)
+    note(asked, built, request, identity(environment), workspace.local)
+    return built
 
 
 def _mended(error: PrebakeError, workspace: Workspace, progress: Progress) -> bool:
@@ -58,14 +65,14 @@ def _tells_of_corruption(error: PrebakeError) -> bool:
 
 def _ensure(
     environment: Environment, request: Request, workspace: Workspace, progress: Progress
-) -> tuple[ImageResult, Delivered]:
+) -> tuple[Mapping[str, Json], ImageResult, Delivered]:
     world = workspace.world(request, progress.step)
     base = pin_base(environment, world, workspace.recipe.prefix)
     asked = environment_inputs(definition_inputs(environment.definition), base, world, workspace.recipe)
     found = recall(asked, base, world)
     if found:
         to = request.destination
-        return found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
+        return asked, found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
     from ..builders.resolve import resolve_on  # solvers, encoders, uploads: not on the hit path
     from .build import build_environment
     from .guard import archives_of, channels_asked, guarded, registries_of
@@ -77,4 +84,4 @@ def _ensure(
     world = guarded(world, [*channels, *archives_of(resolved)], registries, workspace)
     image, delivered = build_environment(resolved, request.destination, workspace, world, progress)
     remember(asked, image, resolved, world)
-    return image, delivered
+    return asked, image, delivered

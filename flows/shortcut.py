@@ -1,6 +1,6 @@
 """A hit by file: what a file declared when it was last read, so that an unchanged one is not parsed again.
 
-Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/2`,
+Parsing YAML, match specs and requirements takes longer than all else that a hit does. A trace (`file/3`,
 local only) keeps the canonical definition beside the xxh3 of every file that was read for it. Whatever goes
 another way than a hit (an error too) is left to `ensure`, which reads the file.
 """
@@ -21,6 +21,7 @@ from ..cache.store import Trace
 from ..errors import DefinitionError, IntegrityError, RegistryError, StoreError
 from .built import Built
 from .destination import deliver
+from .noting import identity, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .wiring import Request, Workspace
 
-FILE = "file/2"
+FILE = "file/3"
 
 
 def recall_file(
@@ -48,13 +49,16 @@ def recall_file(
     definition = outputs["definition"]
     try:
         base = _pinned(outputs, world, recipe.prefix)
-        found = recall(environment_inputs(definition, base, world, recipe), base, world)
+        asked = environment_inputs(definition, base, world, recipe)
+        found = recall(asked, base, world)
         if found is None:
             return None
         delivered = deliver(found, request.destination, workspace, progress)
     except (DefinitionError, IntegrityError, RegistryError):
         return None
-    return Built(found, delivered, time.perf_counter() - start), tuple(outputs["warnings"])
+    built = Built(found, delivered, time.perf_counter() - start)
+    note(asked, built, request, outputs["identity"], workspace.local)
+    return built, tuple(outputs["warnings"])
 
 
 def _pinned(outputs: Mapping[str, Any], world: World, prefix: str) -> PinnedBase:
@@ -82,6 +86,7 @@ def remember_file(environment: Environment, image: str | None, workspace: Worksp
         "definition": definition_inputs(environment.definition),
         "context": str(build.path.absolute()) if build else None,
         "files": _read(str(path.absolute()) for path in environment.files),
+        "identity": identity(environment),
         "warnings": environment.warnings,
     }
     with contextlib.suppress(StoreError):  # a store that only reads may serve hits; they take longer

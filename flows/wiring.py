@@ -18,6 +18,7 @@ from ..builders.recipe import Recipe
 from ..builders.sources import Sources
 from ..builders.world import Policy, World
 from ..cache.directory import DirectoryStore
+from ..cache.memo import TagMemo
 from ..cache.tiered import Tiers, Ways
 from ..config.settings import Settings, load_settings
 from ..errors import SettingsError
@@ -37,11 +38,15 @@ if TYPE_CHECKING:
     from ..cache.transport import Transport
     from ..config.catalog.catalog import Catalog
 
+ON_DEMAND, TRIAL = "on-demand", "trial"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Request:
     """What a caller asks beyond the definition; an empty `policy` means the settings'.
 
+    `lane` tells who asks: a person or a job (`on-demand`), or the platform for its own ends; what is built on
+    `trial` counts for nothing until it is delivered.
     `around` runs the pieces of work, should there be any to do.
     """
 
@@ -49,14 +54,19 @@ class Request:
     policy: str = ""
     allow_sdist: frozenset[str] = frozenset()
     around: Around = directly
+    lane: str = ON_DEMAND
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Workspace:
-    """One user's place to build: settings, local store and connections, made once per process."""
+    """One user's place to build: settings, local store and connections, made once per process.
+
+    `tags` is what base tags are known to point at; a roll-out pins one for as long as it takes.
+    """
 
     settings: Settings
     environ: Mapping[str, str] = field(repr=False)
+    tags: TagMemo = field(default_factory=TagMemo)
 
     @functools.cached_property
     def local(self) -> DirectoryStore:
@@ -144,7 +154,7 @@ class Workspace:
     def registries(self) -> Registries:
         """How base images are found."""
         own = self.settings
-        return Registries(self.repository, frozenset(own.insecure), mirrors=own.image_mirrors)
+        return Registries(self.repository, frozenset(own.insecure), self.tags, mirrors=own.image_mirrors)
 
     @property
     def docker_host(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from .options import load, order, plan_options, quiet_option, remote_options, request, say_built, tell
@@ -89,16 +88,13 @@ def _as_flow(
     options: argparse.Namespace, environment: Environment, asked: Request, at: Workspace, progress: Progress
 ) -> Built:
     """A hit is answered before Prefect is imported, which takes a second."""
-    from ..runs.environ import settle
-    from ..runs.server import some_server
+    from ..runs.server import for_flows
     from ..shortcut import recall_file
 
     found = recall_file(options.file, options.image, asked, at, progress)
     if found:
         return found[0]
-    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"  # the progress tells all that it would
-    settle(at, os.environ)
-    with some_server(os.environ) as os.environ["PREFECT_API_URL"]:
+    with for_flows(at):
         from ..runs.flow import build_here
 
         return build_here(environment, asked, at, progress)

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import SettingsError
 from .options import load, plan_options, request
+from .output import write_output
 
 if TYPE_CHECKING:
     import argparse
@@ -30,17 +30,6 @@ def run(options: argparse.Namespace) -> int:
     with shown(quiet=options.json) as progress:
         text = lock_text(load(options), request(options), open_workspace(), progress)
     if options.output:
-        _write(options.output, text)
+        write_output(options.output, text)
     print(json.dumps({"lock": text}) + "\n" if options.json else "" if options.output else text, end="")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    from ...cache.files import replacing
-
-    try:
-        with replacing(path, path.parent) as stream:
-            stream.write(text.encode())
-    except OSError as error:
-        facts = {"file": path, "reason": error.strerror or error}
-        raise SettingsError("the output file cannot be written", facts=facts, hint="correct -o") from error

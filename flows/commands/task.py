@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -10,53 +9,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import json_option, tell
+from .options import tell
+from .verbs import Verb, add_verbs, run_verb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import argparse
+    from collections.abc import Iterator
 
+    from ..tasks.log import Say
     from ..tasks.start import Asked
+    from ..tasks.states import TaskRun
+    from ..wiring import Workspace
 
 EXAMPLES = """
   prebake task run task.yaml --registry registry.example.com --set tag=v1
   prebake task run task.yaml --values values.yaml --set-secret token=env:TOKEN
   prebake task show task.yaml --set tag=v1"""
-_VERBS = {
-    "run": (
-        "run all steps; ends when they have, or when the first fails",
-        (
-            " task.yaml --registry registry.example.com --set tag=v1",
-            " task.yaml --context src --set-secret token=env:TOKEN --json",
-        ),
-    ),
-    "show": (
-        "print the steps as they would run, and what they wait for",
-        (" task.yaml --set tag=v1",),
-    ),
-}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name, (text, examples) in _VERBS.items():
-        own = verbs.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog="examples:" + "".join(f"\n  prebake task {name}{example}" for example in examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.set_defaults(verb=_run if name == "run" else _show)
-        _value_options(json_option(own))
-        if name == "run":
-            _run_options(own)
+    add_verbs(parser, "task", _VERBS)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do what the verb says."""
-    verb: Callable[[argparse.Namespace], int] = options.verb
-    return verb(options)
+run = run_verb
 
 
 def _value_options(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +53,7 @@ def _value_options(parser: argparse.ArgumentParser) -> None:
 def _run_options(parser: argparse.ArgumentParser) -> None:
     from ..tasks.limits import RUN_TIMEOUT
 
+    _value_options(parser)
     network = "Docker network mode of steps that name none (default: a bridge of the run's own)"
     timeout = f"of the whole run, in seconds (default: {RUN_TIMEOUT})"
     socket = "let every step drive the engine, as in ACR: such a step may do all that the engine may"
@@ -84,6 +61,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=int, default=RUN_TIMEOUT, metavar="N", help=timeout)
     parser.add_argument("--engine-socket", action="store_true", help=socket)
     parser.add_argument("--dry-run", action="store_true", help="show the steps, run nothing")
+    flow = "run as a Prefect flow: a task per step, shown by the server that PREFECT_API_URL names"
+    parser.add_argument("--flow", dest="perform", action="store_const", const=_as_flow, help=flow)
+    parser.set_defaults(perform=_plainly)
 
 
 def _asked(options: argparse.Namespace) -> Asked:
@@ -121,25 +101,38 @@ def _run(options: argparse.Namespace) -> int:
     """The log goes to standard output, with --json to standard error."""
     if options.dry_run:
         return _show(options)
-    from ..tasks.runner import Terms, run_task
-    from ..tasks.start import prepare, room_plan
     from ..wiring import open_workspace
 
-    asked, workspace = _asked(options), open_workspace()
-    ready = prepare(asked, workspace)
     out = sys.stderr if options.json else sys.stdout
     with _ended_by_signals():
-        done = run_task(
-            ready.task,
-            room_plan(ready, asked, workspace),
-            Terms(asked.timeout),
-            lambda line: print(line, file=out, flush=True),
+        done: TaskRun = options.perform(
+            _asked(options), open_workspace(), lambda line: print(line, file=out, flush=True)
         )
     if options.json:
         print(json.dumps(done.to_json()))
     elif done.error:
         print(done.error, file=sys.stderr)
     return done.error.exit_code if done.error else 0
+
+
+def _plainly(asked: Asked, workspace: Workspace, write: Say) -> TaskRun:
+    from ..tasks.runner import Terms, run_task
+    from ..tasks.start import prepare, room_plan
+
+    ready = prepare(asked, workspace)
+    return run_task(ready.task, room_plan(ready, asked, workspace), Terms(asked.timeout), write)
+
+
+def _as_flow(asked: Asked, workspace: Workspace, write: Say) -> TaskRun:
+    from ..runs.server import for_flows
+    from ..tasks.runner import Terms
+    from ..tasks.start import prepare, room_plan
+
+    ready = prepare(asked, workspace)
+    with for_flows(workspace):
+        from ..tasks.flow import run_task_here
+
+        return run_task_here(ready.task, room_plan(ready, asked, workspace), Terms(asked.timeout), write)
 
 
 @contextmanager
@@ -157,3 +150,22 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+_VERBS = {
+    "run": Verb(
+        "run all steps; ends when they have, or when the first fails",
+        (
+            " task.yaml --registry registry.example.com --set tag=v1",
+            " task.yaml --context src --set-secret token=env:TOKEN --json",
+        ),
+        _run_options,
+        _run,
+    ),
+    "show": Verb(
+        "print the steps as they would run, and what they wait for",
+        (" task.yaml --set tag=v1",),
+        _value_options,
+        _show,
+    ),
+}

@@ -11,8 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
-from prefect.logging import get_run_logger
-from prefect.states import Failed
 
 from ...builders.context import unpack
 from ...config.load import load
@@ -23,9 +21,9 @@ from ..wiring import Request, open_workspace
 from .api import connect
 from .artifacts import show
 from .attempt import Attempt, begin
-from .log import Logged, send_all
+from .here import run_here
+from .log import Logged
 from .outcome import Outcome, finish
-from .pieces import Pieces
 from .retry import retrying
 from .submission import FLOW, LANES, Submission
 from .watch import watched
@@ -37,32 +35,22 @@ if TYPE_CHECKING:
     from ..built import Built
     from ..progress import Progress
     from ..wiring import Workspace
+    from .log import Logger
+    from .pieces import Pieces
 
 _GENTLE = 10  # nice of bulk work
 
 
 def build_here(environment: Environment, request: Request, workspace: Workspace, progress: Progress) -> Built:
     """Like `ensure`, as a flow run of this process."""
-    built: list[Built] = []
-    errors: list[PrebakeError] = []
+    to = request.destination
 
-    @flow(name=FLOW, persist_result=False, validate_parameters=False)
-    def build(definition: str, to: str) -> State[Any] | None:
-        asked, logger = replace(request, around=Pieces()), get_run_logger()
-        try:
-            built.append(ensure(environment, asked, workspace, Logged(logger, progress)))
-        except PrebakeError as error:
-            errors.append(error)
-            return Failed(message=error.sentence)
-        show(built[0], _line(request.destination) or definition, logger)
-        return None
+    def build(pieces: Pieces, logger: Logger) -> Built:
+        built = ensure(environment, replace(request, around=pieces), workspace, Logged(logger, progress))
+        show(built, _line(to) or environment.title, logger)
+        return built
 
-    state = build(environment.title, request.destination.place, return_state=True)
-    send_all()
-    if errors:
-        raise errors[0]
-    state.result()
-    return built[0]
+    return run_here(FLOW, {"definition": environment.title, "to": to.place}, build)
 
 
 @flow(name=FLOW, persist_result=False, validate_parameters=False)

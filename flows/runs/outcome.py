@@ -62,7 +62,7 @@ def finish(attempt: Attempt, outcome: Outcome) -> State[Any]:
     """
     attempt.ending.acquire()
     try:
-        write_record(attempt, outcome)
+        keep_record(attempt.api, attempt.id, _record(attempt, outcome))
     except Unreachable:
         leave()
     send_all()
@@ -72,7 +72,7 @@ def finish(attempt: Attempt, outcome: Outcome) -> State[Any]:
 
 def force(attempt: Attempt, outcome: Outcome) -> None:
     """End the run from outside its flow."""
-    write_record(attempt, outcome)
+    keep_record(attempt.api, attempt.id, _record(attempt, outcome))
     send_all()
     kind, name = _TYPES[outcome.state]
     set_state(attempt.api, attempt.id, {"type": kind, "name": name, "message": outcome.message})
@@ -83,11 +83,9 @@ def set_state(api: Api, run: str, state: Mapping[str, str]) -> None:
     api.post(f"/flow_runs/{run}/set_state", {"state": dict(state), "force": True})
 
 
-def write_record(attempt: Attempt, outcome: Outcome) -> None:
-    """Keep what stays of the run."""
-    data = _record(attempt, outcome).to_json()
-    body = {"type": ARTIFACT, "data": data, "flow_run_id": attempt.id, "description": outcome.message}
-    attempt.api.post("/artifacts/", body)
+def keep_record(api: Api, run: str, record: RunRecord) -> None:
+    """Keep what stays of a run."""
+    api.post("/artifacts/", {"type": ARTIFACT, "data": record.to_json(), "flow_run_id": run})
 
 
 def _record(attempt: Attempt, outcome: Outcome) -> RunRecord:

@@ -7,6 +7,8 @@ that a worker reads; what is there already is not sent again.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
@@ -14,6 +16,8 @@ from ...builders.context import ContextFile, context_files, context_inputs, writ
 from ...cache.digest import CHUNK, key_of_inputs
 from ...cache.oci import Descriptor
 from ...cache.store import Trace
+from ...config.folder import save
+from ...config.load import load
 from ...config.pip_line import is_local
 from ...errors import DefinitionError
 from ..guard import channels_asked, guarded
@@ -21,7 +25,7 @@ from ..progress import megabytes
 from .submission import Submission, deciding_settings, reference_of, submission_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...cache.digest import Json
     from ...config.definition import BuildContext, Environment
@@ -62,15 +66,27 @@ def packed(order: Order, inputs: Mapping[str, Json], workspace: Workspace, progr
 
 
 def _pack(order: Order, inputs: Mapping[str, Json], workspace: Workspace, progress: Progress) -> Trace:
-    environment, store = order.environment, workspace.store(progress.step)
-    assert environment.source
-    root = _root(environment)
-    files = _files(environment, root)
-    _refuse_credentials(files, order, workspace)
-    digest, size = store.local.create(lambda writer: write_pack(files, cast("IO[bytes]", writer)))
-    progress.step(f"sending {environment.source.name} and what it reads, {megabytes(size)}")
+    with _in_files(order.environment, workspace) as environment:
+        assert environment.source
+        root = _root(environment)
+        files = _files(environment, root)
+        _refuse_credentials(files, order, workspace)
+        digest, size = workspace.local.create(lambda writer: write_pack(files, cast("IO[bytes]", writer)))
+    progress.step(f"sending {order.environment.title} and what it reads, {megabytes(size)}")
     outputs: dict[str, Json] = {"file": _below(root, environment.source), "image": order.image}
     return Trace(key_of_inputs(inputs), inputs, outputs, (Descriptor(PACK, digest, size),))
+
+
+@contextmanager
+def _in_files(environment: Environment, workspace: Workspace) -> Iterator[Environment]:
+    """The environment as files: its own, or those made for one that a catalog, a job or a program holds."""
+    if environment.source and environment.source in environment.files:
+        yield environment
+        return
+    nameless = replace(environment, name=None, version=None, description=None, tags=())
+    with workspace.local.scratch() as scratch:
+        save(nameless, scratch / "environment")
+        yield load(scratch / "environment")
 
 
 def _refuse_local(environment: Environment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,12 +13,25 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ...errors import SettingsError, Unreachable
+from .environ import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..wiring import Workspace
+
 _PATIENCE_SECONDS = 120.0
 _STOP_SECONDS = 15.0
+
+
+@contextmanager
+def for_flows(workspace: Workspace) -> Iterator[None]:
+    """A server for flows of this process; Prefect is imported inside. Raises StoreError, Unreachable."""
+    # our progress tells all that it would
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
+    settle(workspace, os.environ)
+    with some_server(os.environ) as os.environ["PREFECT_API_URL"]:
+        yield
 
 
 @contextmanager

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ...errors import PrebakeError
 from .attempt import lease_key
 from .client import TAG
-from .outcome import set_state
+from .outcome import keep_record, set_state
+from .record import Analysis, RunRecord
+from .states import ERROR
 
 if TYPE_CHECKING:
     import threading
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 TAKEN_UP = "AwaitingRetry"
 _MESSAGE = "its process died"
+_HINT = "look at the workers' machines: did they run out of memory?"
 _AT_MOST = 3
 _STARTING_SECONDS = 30.0  # from Pending to a process that holds the lease, on a busy machine
 _KEPT = timedelta(days=30)
@@ -83,7 +86,11 @@ def _put_back(run: dict[str, Any], api: Api, leases: Leases) -> bool:
         now = api.get(f"/flow_runs/{run['id']}")
         if now is None or now["state_id"] != run["state_id"]:
             return False
-        set_state(api, run["id"], _next(run, api))
+        state = _next(run, api)
+        if state["type"] == "CRASHED":
+            record = RunRecord(ERROR, analysis=Analysis("worker lost", state["message"], _HINT))
+            keep_record(api, run["id"], record)
+        set_state(api, run["id"], state)
     return True
 
 

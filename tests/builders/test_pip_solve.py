@@ -92,6 +92,11 @@ def test_options_and_files_are_read_from_the_folder(solve: Solve, tmp_path: Path
     assert versions == {"colorama": "0.4.6", "tabulate": "0.9.0"}
 
 
+def test_an_index_that_the_list_names_may_be_mirrored(solve: Solve) -> None:
+    found = solve("--index-url https://pypi.org/simple", "--extra-index-url=https://pypi.org/simple", "six")
+    assert found["six"].url.startswith("https://pypi.org/files/six-")
+
+
 def test_the_users_own_settings_do_not_count(
     solve: Solve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -90,7 +90,8 @@ def test_python_and_what_it_needs(lock: Lock) -> None:
 
 
 def test_a_build_that_fails_shows_the_end_of_its_log(lock: Lock, bench: Any, tmp_path: Path) -> None:
-    setup = "for n in range(40): print('line', n, flush=True)\nraise SystemExit('no compiler for this')\n"
+    lines = "for n in range(40): print('line', n, file=sys.stderr)\n"  # uv mixes two outputs as it likes
+    setup = f"import sys\n{lines}raise SystemExit('no compiler for this')\n"
     with pytest.raises(PackageError, match="`broken` cannot be built") as caught:
         build_wheel(_sdist(tmp_path, setup), lock, bench.world)
     log = caught.value.facts["log"].splitlines()

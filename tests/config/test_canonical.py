@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prebake.config.canonical import definition_inputs
-from prebake.config.definition import CondaSpec, Definition
+from prebake.config.canonical import definition_inputs, definition_of
+from prebake.config.definition import CondaSpec, Definition, InferenceConfig, Route, SparkSpec
 from prebake.config.load import load
 from prebake.config.match_spec import canonical_spec
 from prebake.config.pip_line import canonical_line
@@ -96,6 +96,18 @@ def test_order_counts_for_channels_and_options_alone() -> None:
     assert inputs(pip=("b", "A", "-c z<1")) == inputs(pip=("-c Z <1", "a", "b", "b"))
     assert inputs(specs=("b", "a")) == inputs(specs=("a", "B"))
     assert inputs(variables=(("b", "1"), ("a", "2"))) == inputs(variables=(("a", "2"), ("b", "1")))
+
+
+def test_a_definition_is_read_back_from_its_inputs() -> None:
+    route = Route("/", 8080)
+    definition = Definition(
+        image="a",
+        conda=CondaSpec(("conda-forge",), ("python=3.11",), ("six",), (("A", "1"),)),
+        environment_variables=(("B", "2"),),
+        spark=SparkSpec(("g:a:1",), ("https://repository.example/maven2",), precache_packages=False),
+        inference_config=InferenceConfig(route, route, route),
+    )
+    assert definition_of(json.loads(json.dumps(definition_inputs(definition)))) == definition
 
 
 def test_it_is_plain_json_without_floats() -> None:

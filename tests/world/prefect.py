@@ -18,7 +18,7 @@ from prebake.flows.wiring import open_workspace
 from world.services import ServiceDied, _free_port, _stop
 
 _PREBAKE = str(Path(sys.executable).with_name("prebake"))
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 free_port = _free_port
 
 

@@ -59,12 +59,19 @@ class DockerHost:
 
 
 @contextmanager
-def registry(root: Path, htpasswd: tuple[str, str] | None = None) -> Iterator[Registry]:
-    """docker-registry with its storage under `root`; basic authentication if a (user, password) is given."""
+def registry(root: Path, htpasswd: tuple[str, str] | None = None, tells: str = "") -> Iterator[Registry]:
+    """docker-registry with its storage under `root`; basic authentication if a (user, password) is given.
+
+    It tells the URL `tells`, if given, of every push.
+    """
     root.mkdir(parents=True, exist_ok=True)
     made = Registry(f"127.0.0.1:{_free_port()}", root / "registry.log", htpasswd)
     config = root / "registry.yml"
-    config.write_text(json.dumps(_registry_config(made, root)))  # JSON is YAML
+    settings = _registry_config(made, root)
+    if tells:
+        endpoint = {"name": "told", "url": tells, "timeout": "5s", "threshold": 3, "backoff": "100ms"}
+        settings["notifications"] = {"endpoints": [endpoint]}
+    config.write_text(json.dumps(settings))  # JSON is YAML
     command = [executable("docker-registry"), "serve", str(config)]
     with _process(command, made.log, lambda: _answers(f"{made.url}/v2/")):
         yield made

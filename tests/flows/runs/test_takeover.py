@@ -76,6 +76,8 @@ def test_a_run_that_kills_its_processes_ends_as_an_error(site: Site, submitted: 
         put(site, submitted, "RUNNING")
         until(lambda: take_up(site.api, leases, AT_ONCE), lambda found: submitted.id in found)
         assert client.read(site.api, submitted).state == ended_in
+    record = client.record_of(site.api, submitted)
+    assert record and record.analysis and record.analysis.cause == "worker lost"
 
 
 def test_a_run_whose_process_lives_is_left_alone(site: Site, submitted: Run) -> None:

@@ -1,0 +1,1 @@
+"""Base images move: hear of it, and rebuild what stands on them, in stages."""

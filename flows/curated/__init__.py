@@ -1,0 +1,1 @@
+"""The curated set: environments that are built before anybody asks for them, tested, and published."""

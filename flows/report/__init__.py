@@ -1,0 +1,1 @@
+"""One HTML page about a store: gathered facts, geometry of its pictures, a template."""
