@@ -112,7 +112,7 @@ def _record(environment: Environment, request: Request, built: Built, workspace:
 
 def _lock(environment: Environment, request: Request, built: Built, workspace: Workspace) -> str:
     """The lock that the build has made or found, by the traces of its solves; empty if those moved since."""
-    if environment.definition.conda is None:
+    if environment.definition.conda is None and environment.definition.spark is None:
         return ""
     from ..builders.plan import plan
     from ..builders.resolve import resolve_on

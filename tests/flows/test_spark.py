@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,13 +15,17 @@ import pytest
 import prebake
 from conftest import SampleWorld
 from maven import Maven, jar_bytes
+from prebake.builders.lock import Jar, Lock, SparkLock, Target
 from prebake.builders.spark import CENTRAL
+from prebake.cache.digest import Digest
 from prebake.errors import DefinitionError, PackageError, SolveError, Unreachable
 from prebake.flows.ensure import Built
 from prebake.flows.explain import explain
+from prebake.flows.lock_diff import Moved
 from prebake.flows.preview import preview
 from prebake.flows.progress import Silent
 from prebake.flows.run import Command, prepare
+from prebake.flows.version_diff import compare, recorded
 from prebake.flows.wiring import Request, Workspace, open_workspace
 from tiny import build, outcomes, tiny_machine
 from world import services
@@ -149,6 +154,31 @@ def test_a_replaced_jar_and_a_package_that_is_nowhere(shop: Shop, tmp_path: Path
     with pytest.raises(SolveError, match="no repository has the POM of `g:gone:1`") as caught:
         shop.build("g:gone:1")
     assert (caught.value.facts["line"], caught.value.facts["looked in"]) == ("4", CENTRAL)
+
+
+def test_what_moved_is_told_and_a_machine_that_never_solved_has_the_lock(shop: Shop, tmp_path: Path) -> None:
+    shop.maven.add("g:a:2", ["g:b:1", "g:c:1"])
+    titles = []
+    for package in ("g:a:1", "g:a:2"):
+        named = replace(shop.environment(package), name="jars")
+        titles.append(prebake.register(named, workspace=shop.machine).title)
+        prebake.ensure(prebake.get(titles[-1], workspace=shop.machine), workspace=shop.machine)
+    was, now = (recorded(title, shop.machine, Silent()) for title in titles)
+    locks = compare(was, now, shop.machine, Silent()).locks
+    assert locks
+    assert locks.packages == (Moved("spark", "g:a", "1", "2"), Moved("spark", "g:c", None, "1"))
+    shutil.rmtree(tmp_path / "store/traces")
+    heard = build(prebake.get(titles[0], workspace=shop.machine), shop.machine)[1]
+    assert "solving jars for Spark" not in heard.messages
+
+
+def test_locks_without_jars_are_as_they_were() -> None:
+    lock = Lock(Target())
+    assert b"spark" not in lock.to_bytes()
+    assert Lock.from_bytes(lock.to_bytes()) == lock
+    jar = Jar("g", "a", "1", "https://x/a.jar", Digest.of(b""), 0)
+    for spark in (SparkLock((jar,)), SparkLock((), ("g:a:1",), ("https://x",))):
+        assert Lock.from_bytes(replace(lock, spark=spark).to_bytes()) == replace(lock, spark=spark)
 
 
 def compressed_otherwise(shop: Shop) -> Workspace:
