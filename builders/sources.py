@@ -77,10 +77,15 @@ def connect(sources: Sources, cache_dir: Path) -> Connection:
     """
     from rattler import Gateway
 
-    # A thread of rattler's that still lets go of Python as that ends kills the process: of short ones 1 in 8.
-    atexit.register(time.sleep, _SECONDS_TO_LET_GO)
+    _let_threads_go_at_exit()
     client = make_client(sources)
     return Connection(client, Gateway(cache_dir=cache_dir / "repodata", client=client))
+
+
+@cache
+def _let_threads_go_at_exit() -> None:
+    """Once: a thread of rattler's that lets go of Python while it ends kills it (1 of 8 short processes)."""
+    atexit.register(time.sleep, _SECONDS_TO_LET_GO)
 
 
 def make_client(sources: Sources) -> Client:

@@ -127,10 +127,6 @@ class TraceStore(Protocol):
         """Record a trace whose blobs are stored already; it takes the place of what was there."""
 
 
-class Store(BlobStore, TraceStore, Protocol):
-    """Bytes and traces in one place; `str` of it names it to people, without credentials."""
-
-
 def layer_to_json(layer: Layer) -> dict[str, Json]:
     """A layer inside a trace's outputs."""
     return {
