@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from building import PREBAKE
 from conftest import ROOT, SampleWorld
 from tiny import PARTS, SETTINGS, tiny_file, tiny_world
-from world.prefect import free_port, plain_environ, prefect
+from world.prefect import plain_environ, prefect
+from world.services import free_port
 
 
 def main() -> None:

@@ -34,7 +34,8 @@ from tiny import PARTS, SETTINGS, tiny_file, tiny_world
 from world import faults
 from world.faults import Fault
 from world.postgres import postgres
-from world.prefect import free_port, prefect, worker
+from world.prefect import prefect, worker
+from world.services import free_port
 
 
 class Bench:

@@ -18,7 +18,8 @@ from conftest import CONDA_FORGE, SampleWorld
 from remote import Desk
 from tiny import tiny_world
 from world.faults import Fault, Proxy, proxy
-from world.prefect import free_port, plain_environ, prefect, worker
+from world.prefect import plain_environ, prefect, worker
+from world.services import free_port
 
 Prebake = Callable[..., CompletedProcess[str]]
 Golden = Callable[..., None]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from world.services import _free_port, _process
+from world.services import free_port, served
 from world.tools import MissingTool, ToolFailed, executable, run_command
 
 PASSWORD = "s3cret-of-the-sample"
@@ -22,7 +22,7 @@ _VERSIONS = Path("/usr/lib/postgresql")  # Debian keeps the server's programs of
 @contextmanager
 def postgres() -> Iterator[str]:
     """An empty server, gone with its data in the end. Yields SQLAlchemy's url, password included."""
-    port = _free_port()
+    port = free_port()
     # sockets must have paths below 108 characters, and the server's user cannot enter pytest's folders
     root = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
@@ -35,7 +35,7 @@ def postgres() -> Iterator[str]:
         ]
         options = [part for setting in settings for part in ("-c", setting)]
         command = [*_as_owner(), _program("postgres"), "-D", str(root / "data"), *options]
-        with _process(command, root / "log", lambda: _answers(port)):
+        with served(command, root / "log", lambda: _answers(port)):
             try:
                 yield f"postgresql+psycopg://prebake:{PASSWORD}@127.0.0.1:{port}/postgres"
             finally:  # on a mere SIGTERM it would wait for its clients to leave

@@ -15,11 +15,10 @@ from pathlib import Path
 from prebake.flows.runs.environ import settle
 from prebake.flows.runs.server import server
 from prebake.flows.wiring import open_workspace
-from world.services import ServiceDied, _free_port, _stop
+from world.services import ServiceDied, stop
 
 _PREBAKE = str(Path(sys.executable).with_name("prebake"))
 _START_SECONDS = 120.0
-free_port = _free_port
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def worker(environ: Mapping[str, str], log: Path, *options: str) -> Iterator[sub
         _wait_until_at_work(process, log)
         yield process
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _wait_until_at_work(process: subprocess.Popen[bytes], log: Path) -> None:

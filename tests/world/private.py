@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from world.services import _answers, _free_port, _nginx_config, _process
+from world.services import answers, free_port, nginx_config, served
 from world.tools import executable
 
 
@@ -32,7 +32,7 @@ class User:
 @contextmanager
 def private(root: Path, user: User) -> Iterator[str]:
     """Yields the base URL, without a slash at its end."""
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory(prefix="private-") as name:
         scratch = Path(name)
         (scratch / "htpasswd").write_text(f"{user.name}:{{PLAIN}}{user.password}\n")
@@ -40,9 +40,9 @@ def private(root: Path, user: User) -> Iterator[str]:
         by_token = (
             f"location /t/{user.token}/ {{ auth_basic off; alias {root.resolve()}/; }}" if user.token else ""
         )
-        open_to_all = _nginx_config(root.resolve(), scratch, scratch, url)
+        open_to_all = nginx_config(root.resolve(), scratch, scratch, url)
         config = scratch / "nginx.conf"
         config.write_text(open_to_all.replace("autoindex on;", f"{guard} {by_token}"))
         command = [executable("nginx"), "-e", "stderr", "-c", str(config)]
-        with _process(command, scratch / "nginx.log", lambda: _answers(f"{url}/")):
+        with served(command, scratch / "nginx.log", lambda: answers(f"{url}/")):
             yield url

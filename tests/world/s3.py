@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from world.services import _answers, _free_port, _process
+from world.services import answers, free_port, served
 
 SECRET = "sample-secret"
 _ENVIRON = {
@@ -74,7 +74,7 @@ class S3:
 
 @contextmanager
 def s3() -> Iterator[S3]:
-    port = _free_port()
+    port = free_port()
     made = S3(f"http://127.0.0.1:{port}")
     # short pages, so that listing more than one is cheap
     command = [
@@ -90,7 +90,7 @@ def s3() -> Iterator[S3]:
     ]
     with tempfile.TemporaryDirectory(prefix="s3-") as name:
         ready = f"{made.url}/moto-api/data.json"
-        with _process(command, Path(name) / "s3.log", lambda: _answers(ready)):
+        with served(command, Path(name) / "s3.log", lambda: answers(ready)):
             yield made
 
 

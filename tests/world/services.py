@@ -65,7 +65,7 @@ def registry(root: Path, htpasswd: tuple[str, str] | None = None, tells: str = "
     It tells the URL `tells`, if given, of every push.
     """
     root.mkdir(parents=True, exist_ok=True)
-    made = Registry(f"127.0.0.1:{_free_port()}", root / "registry.log", htpasswd)
+    made = Registry(f"127.0.0.1:{free_port()}", root / "registry.log", htpasswd)
     config = root / "registry.yml"
     settings = _registry_config(made, root)
     if tells:
@@ -73,7 +73,7 @@ def registry(root: Path, htpasswd: tuple[str, str] | None = None, tells: str = "
         settings["notifications"] = {"endpoints": [endpoint]}
     config.write_text(json.dumps(settings))  # JSON is YAML
     command = [executable("docker-registry"), "serve", str(config)]
-    with _process(command, made.log, lambda: _answers(f"{made.url}/v2/")):
+    with served(command, made.log, lambda: answers(f"{made.url}/v2/")):
         yield made
 
 
@@ -83,14 +83,14 @@ def static(root: Path, logs: Path | None = None) -> Iterator[str]:
 
     `logs` keeps static.log (errors) and access.log (one line per request: method, path, status, bytes).
     """
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory(prefix="static-") as name:
         scratch = Path(name)
         config = scratch / "nginx.conf"
-        config.write_text(_nginx_config(root.resolve(), scratch, (logs or scratch).resolve(), url))
+        config.write_text(nginx_config(root.resolve(), scratch, (logs or scratch).resolve(), url))
         # without -e it would first open its compiled-in error log
         command = [executable("nginx"), "-e", "stderr", "-c", str(config)]
-        with _process(command, (logs or scratch) / "static.log", lambda: _answers(f"{url}/")):
+        with served(command, (logs or scratch) / "static.log", lambda: answers(f"{url}/")):
             yield url
 
 
@@ -102,7 +102,7 @@ def dockerd(root: Path) -> Iterator[DockerHost]:
     short = Path(tempfile.mkdtemp(prefix="dockerd-"))
     made = DockerHost(f"unix://{short}/docker.sock", root / "data", root / "dockerd.log")
     try:
-        with _process(_dockerd_command(made, short), made.log, lambda: _docker_answers(made)):
+        with served(_dockerd_command(made, short), made.log, lambda: _docker_answers(made)):
             yield made
     finally:
         _end_shims(short)
@@ -136,7 +136,7 @@ def _registry_config(made: Registry, root: Path) -> dict[str, object]:
     return config
 
 
-def _nginx_config(root: Path, scratch: Path, logs: Path, url: str) -> str:
+def nginx_config(root: Path, scratch: Path, logs: Path, url: str) -> str:
     bodies = "".join(
         f"{kind}_temp_path {scratch}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -165,7 +165,8 @@ def _docker_answers(made: DockerHost) -> bool:
     return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a server is up at an address; refusing a request is an answer too."""
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
@@ -175,7 +176,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -183,14 +184,15 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+def served(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    """A process that is ready when `ready` says so; else ServiceDied with its last words."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         try:
             _wait_until_ready(process, log, ready)
             yield
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
@@ -203,7 +205,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, ready: Callab
     raise ServiceDied(f"{process.args!r} did not become ready\n{words}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """The leader ends its children; what it leaves of its group is killed."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):

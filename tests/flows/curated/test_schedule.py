@@ -15,7 +15,8 @@ from prebake.errors import SettingsError
 from prebake.flows.curated.deployment import Schedule, deploy
 from prebake.flows.runs.api import Api
 from prebake.flows.runs.submission import POOL
-from world.prefect import free_port, prefect, worker
+from world.prefect import prefect, worker
+from world.services import free_port
 
 from .conftest import Desk
 

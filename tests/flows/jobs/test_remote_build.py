@@ -17,7 +17,8 @@ from prebake.flows.runs.remote import result
 from prebake.flows.runs.submission import Order, Terms
 from prebake.flows.runs.submitting import submit
 from prebake.flows.wiring import Request, Workspace, open_workspace
-from world.prefect import free_port, prefect, worker
+from world.prefect import prefect, worker
+from world.services import free_port
 
 from .conftest import write_job
 

@@ -12,7 +12,7 @@ from prebake.errors import DefinitionError, EngineError
 from prebake.flows.jobs.serve import Question, Server, check
 from prebake.flows.progress import Silent
 from prebake.flows.wiring import Workspace
-from world.services import _free_port
+from world.services import free_port
 
 SERVER = """\
 import http.server, json, sys
@@ -54,7 +54,7 @@ HASTY = Question('{"data": [1, 2]}', 1)
 @pytest.fixture
 def port() -> int:
     """The sample engine has no network but the host's, so each server needs a port that is free there."""
-    return _free_port()
+    return free_port()
 
 
 @pytest.fixture

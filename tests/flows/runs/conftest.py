@@ -27,7 +27,8 @@ from prebake.flows.wiring import Request, Workspace, open_workspace
 from tiny import SETTINGS, tiny_file
 from world import faults
 from world.faults import Fault, Proxy
-from world.prefect import free_port, prefect
+from world.prefect import prefect
+from world.services import free_port
 
 T = TypeVar("T")
 DEADLINE = 120.0  # for what takes a second on an idle machine

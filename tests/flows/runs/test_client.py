@@ -28,8 +28,9 @@ from prebake.flows.runs.submitting import Submitted
 from remote import Desk, deploy, failed, lines, put, succeeded
 from tiny import Heard, build
 from world.faults import Fault, proxy
-from world.prefect import free_port, plain_environ, prefect
+from world.prefect import plain_environ, prefect
 from world.s3 import s3
+from world.services import free_port
 
 SOLVE = failed(SolveError("no package satisfies `x`", facts={"channels": "conda-forge"}, hint="relax it"))
 DOWN = failed(Unreachable("registry R did not answer"))

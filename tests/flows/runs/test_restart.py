@@ -7,7 +7,8 @@ from pathlib import Path
 
 from conftest import SampleWorld
 from prebake.flows.runs import states
-from world.prefect import free_port, prefect, worker
+from world.prefect import prefect, worker
+from world.services import free_port
 
 from .conftest import site_at
 

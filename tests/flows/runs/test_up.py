@@ -8,7 +8,8 @@ from pathlib import Path
 from building import PREBAKE
 from conftest import SampleWorld
 from prebake.flows.runs import states
-from world.prefect import free_port, plain_environ
+from world.prefect import plain_environ
+from world.services import free_port
 
 from .conftest import site_at, until
 

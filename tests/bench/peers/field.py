@@ -1,0 +1,76 @@
+"""Everybody who takes part, with the services they need, ready to be asked.
+
+with field(world) as assembled:
+    for contender in assembled.contenders: ...
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.peers import base
+from bench.peers.contenders import Buildah, Contender, Dockerfiles, Engine, OldEngine, Prebake, engine
+from bench.peers.room import opened
+from bench.peers.wanted import PIP, UV, Installer, Mount, cache_mount, no_cache
+from world.services import dockerd, static
+
+_ZSTD = "--output=type=image,name={to},push=true,compression=zstd,compression-level=1,oci-mediatypes=true"
+_GZIP = "--output=type=image,name={to},push=true"
+_COMPILED = {"PREBAKE_BYTECODE": "unchecked-hash"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`node` is an engine that builds nothing: where images are pulled to. `base` has tags `v1` and `v2`."""
+
+    contenders: tuple[Contender, ...]
+    node: Engine
+    base: Path
+
+
+@contextmanager
+def field(world: Path) -> Iterator[Field]:
+    with ExitStack() as stack:
+        room = stack.enter_context(opened(world / "bench-room"))
+        url = stack.enter_context(static(world))
+        old = stack.enter_context(dockerd(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        plain, stored, node = (
+            stack.enter_context(engine(room, name, {"containerd-snapshotter": containerd}))
+            for name, containerd in (("plain", False), ("stored", True), ("node", False))
+        )
+        pip = next((world / ".downloads" / "pypi").glob("pip-*.whl"))
+        layout = base.make_layout(room, base.make_tar(world, pip), _sources(url))
+
+        def files(name: str, installer: Installer, mount: Mount = cache_mount) -> Dockerfiles:
+            return Dockerfiles(room.work / f"files-{name}", installer, mount)
+
+        yield Field(
+            (
+                Prebake("prebake", room.work / "prebake", _settings(url)),
+                Prebake("prebake, bytecode", room.work / "bytecode", _settings(url) | _COMPILED),
+                Engine("BuildKit, zstd, uv", room, stored, files("zstd", UV), _ZSTD),
+                Engine("BuildKit, uv", room, plain, files("gzip", UV), _GZIP),
+                Engine("BuildKit, pip", room, plain, files("pip", PIP), _GZIP),
+                OldEngine("old BuildKit, uv", old, files("old", UV), "1"),
+                OldEngine("classic, pip", old, files("classic", PIP, no_cache), "0"),
+                Buildah("buildah, uv", room, files("buildah", UV)),
+            ),
+            Engine("node", room, node, files("node", UV), ""),
+            layout,
+        )
+
+
+def _sources(url: str) -> dict[str, str]:
+    index = f"{url}/index/simple"
+    return {"CONDA_CHANNEL": f"{url}/channel", "UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index}
+
+
+def _settings(url: str) -> dict[str, str]:
+    return {
+        "PREBAKE_MIRRORS": f"https://conda.anaconda.org/conda-forge={url}/channel",
+        "PREBAKE_PIP_INDEX": f"{url}/index/simple",
+    }
