@@ -1,17 +1,21 @@
 # make demo: set up everything and show the main job.  make test: set up everything and run all tests.
+# make bench: measure against Docker, BuildKit and buildah, and write docs/benchmarks.md (root, 40 minutes).
 PY ?= python3
 BIN := .venv/bin
 DEBIAN := docker.io docker-registry skopeo mmdebstrap nginx-light postgresql gcc libc6-dev
 # Debian's own python comes without ensurepip.
 DEBIAN += $(shell $(PY) -m ensurepip --version >/dev/null 2>&1 || echo python3-venv)
 
-.PHONY: demo test check setup debian world lock clean
+.PHONY: demo test bench check setup debian world lock clean
 
 demo: setup
 	$(BIN)/python tests/world/up.py --docker --run $(BIN)/python tests/world/demo.py
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+bench: setup
+	PYTHONPATH=tests $(BIN)/python -m bench.run $(PARTS)
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """What a second machine and a second team pay, against the first build: seconds and bytes.
 
-    PYTHONPATH=tests python tests/world/up.py --run python tests/bench/tiers.py
+    PYTHONPATH=tests python tests/world/up.py --run python -m bench.tiers
 
 Every machine is a store of its own; all share a workspace in the sample world's registry, then one in S3.
 """
@@ -12,22 +12,28 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import prebake
+from bench import report
+from prebake.flows.built import Built
 from prebake.flows.wiring import Workspace, open_workspace
 from world.s3 import s3
 
 ROOT = Path(__file__).parent.parent.parent
 MEGA = 1_000_000
+HEADER = ("workspace in", "machine", "s", "blobs to the destination, MB", "in its store, MB", "layers")
 
 
 def main() -> None:
     registry = os.environ["WORLD_REGISTRY"]
     environment = prebake.load(ROOT / "tests/world/demo.yml", image=f"{registry}/debian:12")
-    measure("registry", f"{registry}/cache-{uuid.uuid4().hex}", environment, registry)
+    rows = list(measure("registry", f"{registry}/cache-{uuid.uuid4().hex}", environment, registry))
     with bucket() as place:
-        measure("S3", place, environment, registry)
+        rows += measure("S3", place, environment, registry)
+    report.write_csv("tiers", HEADER, rows)
+    report.paste("tiers", report.table(HEADER, rows))
 
 
 @contextmanager
@@ -38,16 +44,19 @@ def bucket() -> Iterator[str]:
         yield f"s3://{server.make_bucket()}/cache"
 
 
-def measure(kind: str, place: str, environment: prebake.Environment, registry: str) -> None:
+def measure(
+    kind: str, place: str, environment: prebake.Environment, registry: str
+) -> Iterator[tuple[report.Cell, ...]]:
+    own = registry + "/" + uuid.uuid4().hex
     with tempfile.TemporaryDirectory() as folder:
-        own = registry + "/" + uuid.uuid4().hex
-        first, second = (machine(Path(folder) / name, place) for name in "ab")
-        print(f"workspace in {kind}")
-        base = show("machine A, cold", environment, f"{own}/team:v1", first, 0.0)
-        show("machine A, again", environment, f"{own}/team:v1", first, base)
-        show("machine B, same image", environment, f"{own}/team:v1", second, base)
-        show("machine B, other repository", environment, f"{own}/other:v1", second, base)
-        show("machine C, to its own store", environment, None, machine(Path(folder) / "c", place), base)
+        a, b, c = (machine(Path(folder) / name, place) for name in "abc")
+        ensure = partial(prebake.ensure, environment)
+        yield row(kind, "A, cold", a, ensure(to=f"{own}/team:v1", workspace=a))
+        yield row(kind, "A, again", a, ensure(to=f"{own}/team:v1", workspace=a))
+        yield row(kind, "A, solved anew", a, ensure(to=f"{own}/team:v1", workspace=a, policy="always"))
+        yield row(kind, "B, same image", b, ensure(to=f"{own}/team:v1", workspace=b))
+        yield row(kind, "B, other repository", b, ensure(to=f"{own}/other:v1", workspace=b))
+        yield row(kind, "C, into its own store", c, ensure(workspace=c))
 
 
 def machine(folder: Path, place: str) -> Workspace:
@@ -61,20 +70,13 @@ def machine(folder: Path, place: str) -> Workspace:
     return open_workspace(os.environ | settings)
 
 
-def show(
-    what: str, environment: prebake.Environment, to: str | None, workspace: Workspace, base: float
-) -> float:
-    built = prebake.ensure(environment, to=to, workspace=workspace)
+def row(kind: str, machine: str, workspace: Workspace, built: Built) -> tuple[report.Cell, ...]:
     outcomes = sorted({layer.outcome for layer in built.image.layers})
     stored = sum(
         path.stat().st_size for path in (workspace.local.root / "blobs").rglob("*") if path.is_file()
     )
-    ratio = f"{base / built.seconds:6.0f}x" if base else ""
-    print(
-        f"  {what:28} {built.seconds:7.3f} s {ratio:>8}  {built.delivered.bytes_pushed / MEGA:7.1f} MB pushed"
-        f"  {stored / MEGA:7.1f} MB in its store  {', '.join(outcomes)}"
-    )
-    return built.seconds
+    pushed = f"{built.delivered.bytes_pushed / MEGA:.3f}"
+    return kind, machine, f"{built.seconds:.3f}", pushed, f"{stored / MEGA:.1f}", ", ".join(outcomes)
 
 
 if __name__ == "__main__":
