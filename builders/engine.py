@@ -155,12 +155,13 @@ def _image(
     plan: Plan, store: Tiers, steps: Sequence[StepResult], layers: Sequence[LayerResult]
 ) -> tuple[Manifest, bytes]:
     """Manifest and config: the base's own where nothing is added, so that it keeps its digest."""
-    from .image import assemble, refuse_clobbers
+    from .image import assemble
+    from .listings import check_listings
 
     base = plan.resolved.base
     if plan.adds_nothing:
         return base.manifest, store.read(base.manifest.config.digest)
-    refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
+    check_listings((result.listing for result in layers if result.listing), store)
     made = next((step.config for step in steps if step.config), None)
     below = json.loads(store.read(made)) if made else base.config
     activates = any(result.activates for result in layers)
