@@ -131,8 +131,12 @@ class Uploader:
         """Bring all blobs of `image` that were not started yet, then put the manifest and move the tag."""
         data = image.manifest.to_bytes()
         pinned = self._to.at(Digest.of(data))
-        if self._to.tag and not self._blobs and self._target.head(self._to.tag) == pinned.digest:
-            return Pushed(pinned)
+        if not self._blobs:
+            current = self._target.head(self._to.tag) if self._to.tag else None
+            if current == pinned.digest:
+                return Pushed(pinned)
+            if current is None:
+                self._present = set()
         self._bring_all(image)
         try:
             self._put(data, image.manifest.media_type)
