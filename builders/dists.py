@@ -50,7 +50,7 @@ def conda_interface(
     python = next((package.version for package in packages if package.name == "python"), None)
     if python is None:
         raise SolveError("a pip list needs a python", hint="add `python` to the conda dependencies")
-    asked = [package for package in packages if _may_hold_dists(package)]
+    asked = [package for package in packages if may_hold_dists(package)]
     unknown = [package for package in asked if package.sha256.hex not in memo]
     if unknown:
         import asyncio
@@ -62,7 +62,8 @@ def conda_interface(
     return CondaInterface(python, tuple((name, version) for name, _, version in pairs))
 
 
-def _may_hold_dists(package: CondaPackage) -> bool:
+def may_hold_dists(package: CondaPackage) -> bool:
+    """Whether it is one of python's."""
     needs = {depends.split(" ", 1)[0] for depends in package.depends}
     return package.noarch == "python" or package.name == "python" or bool(needs & {"python", "python_abi"})
 

@@ -76,7 +76,8 @@ def obtain_layers(
     made by then stay, with their traces.
     """
     results: dict[int, StepResult] = {}  # by identity: keys may collide
-    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (obtain_layer, jobs)):
+    look_ups = _LOOK_UPS if store.remote else 1
+    for obtain, workers in ((_reuse, look_ups), (_obtain_now, jobs), (obtain_layer, jobs)):
         todo = [planned for planned in plan.layers if id(planned) not in results]
         for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
             results[id(result.planned)] = result

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..cache.digest import Json, key_inputs, key_of_inputs
 from ..cache.store import Trace
-from .dists import conda_interface
+from .dists import conda_interface, may_hold_dists
 from .fetch import locate
 from .lock import Wheel
 from .pip_solve import PipRequest, Sdist, solve_pip
@@ -67,7 +67,7 @@ def _inputs(sha256: str) -> Mapping[str, Json]:
 def _recall(packages: Sequence[CondaPackage], store: DirectoryStore) -> dict[str, list[str]]:
     """Dists by package digest, as far as they were looked up before."""
     memo: dict[str, list[str]] = {}
-    for package in packages:
+    for package in filter(may_hold_dists, packages):
         inputs = _inputs(package.sha256.hex)
         trace = store.look(key_of_inputs(inputs), inputs)
         if isinstance(trace, Trace):
