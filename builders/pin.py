@@ -130,7 +130,7 @@ def pin(image: str, world: World, prefix: str) -> PinnedBase:
     def facts(manifest: Manifest, repository: Repository) -> dict[str, Json]:
         from .base_layers import facts_by_layer  # tarfile and compression: once per digest
 
-        found = facts_by_layer(manifest, repository, world.platform, prefix, world.store.local)
+        found = facts_by_layer(manifest, repository.open_blob, world.platform, prefix, world.store.local)
         return found.to_json()
 
     return _pinned(pinned, inputs, facts, world)
