@@ -16,13 +16,15 @@ import re
 import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import PackageError
 from .facts import BaseFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ..cache.digest import Json
 
     LayerSource = tuple[str, Callable[[], IO[bytes]]]
 
@@ -43,11 +45,20 @@ def read_facts(layers: Iterable[LayerSource], platform: str, prefix: str) -> Bas
 
     Raises PackageError when a layer is no readable tar.
     """
+    return facts_of((read_changes(*layer, prefix) for layer in layers), platform, prefix)
+
+
+def read_changes(media_type: str, open_layer: Callable[[], IO[bytes]], prefix: str) -> Changes:
+    """What one layer does to the paths of interest. Raises PackageError when it is no readable tar."""
+    with open_layer() as blob, _tar(blob, media_type) as tar:
+        return _read_layer(tar, prefix.strip("/"))
+
+
+def facts_of(layers: Iterable[Changes], platform: str, prefix: str) -> BaseFacts:
+    """Facts of the image that these layers make, bottom first."""
     image: dict[str, _Found] = {}
     prefix = prefix.strip("/")
-    for media_type, open_layer in layers:
-        with open_layer() as blob, _tar(blob, media_type) as tar:
-            changes = _read_layer(tar, prefix)
+    for changes in layers:
         image = changes.apply(image)
     return BaseFacts(platform, _glibc(image, platform), _distribution(image), _owner(image, prefix))
 
@@ -62,12 +73,29 @@ class _Found:
 
 
 @dataclass
-class _Changes:
+class Changes:
     """One layer's changes of the paths of interest."""
 
     found: dict[str, _Found] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     emptied: set[str] = field(default_factory=set)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a trace keeps them as they are: names may be any bytes, and JSON's are normalised text."""
+        links = (found.link for found in self.found.values())
+        return all(text.isascii() for text in (*self.found, *links, *self.removed, *self.emptied))
+
+    def to_json(self) -> dict[str, Json]:
+        """The changes inside a trace's outputs."""
+        found: Json = {path: [each.kind, each.text, each.link] for path, each in self.found.items()}
+        return {"found": found, "removed": sorted(self.removed), "emptied": sorted(self.emptied)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Changes:
+        """Read what `to_json` wrote."""
+        found = {path: _Found(*each) for path, each in data["found"].items()}
+        return cls(found, set(data["removed"]), set(data["emptied"]))
 
     def apply(self, below: Mapping[str, _Found]) -> dict[str, _Found]:
         """The image after this layer. Whiteouts hide lower layers only, wherever they stand in the tar."""
@@ -79,8 +107,8 @@ class _Changes:
         return covered or bool((above | {path}) & self.removed or above & self.emptied)
 
 
-def _read_layer(tar: tarfile.TarFile, prefix: str) -> _Changes:
-    changes = _Changes()
+def _read_layer(tar: tarfile.TarFile, prefix: str) -> Changes:
+    changes = Changes()
     while (member := tar.next()) is not None:
         # tarfile keeps every header it has seen: 100 MB for 100 000 files.
         tar.members.clear()  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ and whether a newer glibc or a GPU driver would have made it solvable. Not to be
 from __future__ import annotations
 
 import asyncio
-import difflib
 import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
@@ -194,6 +193,8 @@ async def _no_candidate(job: _Job, text: str, match: MatchSpec) -> SolveError | 
             hint=f"relax the bound{job.where(text)}, or add a channel that has it",
         )
     names = await job.connection.gateway.names(rattler_channels(job.channels, job.sources), job.platforms)
+    import difflib
+
     near = difflib.get_close_matches(name, sorted({found.normalized for found in names}), 3, 0.6)
     return SolveError(
         f"no channel has a package `{name}`",

@@ -3,13 +3,12 @@
 The dists are read from each archive's list of paths, exact and without a table of names; that is two range
 requests per archive, once ever: a memo keeps them by the package's sha256.
 
-    conda = conda_interface(packages, connect(sources, cache_dir).client, memo={})
+    conda = conda_interface(packages, lambda: connect(sources, cache_dir).client, memo={})
     conda.dists     # (("numpy", "2.4.6"), ...)
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..errors import PackageError, SolveError, Unreachable
 from .sources import NO_ANSWER, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Callable, Iterable, MutableMapping
 
     from rattler.networking import Client
 
@@ -40,31 +39,38 @@ class CondaInterface:
 
 
 def conda_interface(
-    packages: Iterable[CondaPackage], client: Client, memo: MutableMapping[str, list[str]]
+    packages: Iterable[CondaPackage], connect: Callable[[], Client], memo: MutableMapping[str, list[str]]
 ) -> CondaInterface:
     """What `packages` offer to pip. `memo` keeps `NAME==VERSION` lists by package sha256, once looked up.
 
+    The client is made when one has to be looked up: with rattler behind it that takes 40 ms.
     Raises SolveError when there is no python. Not to be called from an event loop.
     """
     packages = tuple(packages)
     python = next((package.version for package in packages if package.name == "python"), None)
     if python is None:
         raise SolveError("a pip list needs a python", hint="add `python` to the conda dependencies")
-    asked = [package for package in packages if _may_hold_dists(package)]
+    asked = [package for package in packages if may_hold_dists(package)]
     unknown = [package for package in asked if package.sha256.hex not in memo]
-    for package, found in zip(unknown, asyncio.run(_look_up(unknown, client)), strict=True):
-        memo[package.sha256.hex] = found
+    if unknown:
+        import asyncio
+
+        for package, found in zip(unknown, asyncio.run(_look_up(unknown, connect())), strict=True):
+            memo[package.sha256.hex] = found
     dists = sorted({dist for package in asked for dist in memo[package.sha256.hex]})
     pairs = (dist.partition("==") for dist in dists)
     return CondaInterface(python, tuple((name, version) for name, _, version in pairs))
 
 
-def _may_hold_dists(package: CondaPackage) -> bool:
+def may_hold_dists(package: CondaPackage) -> bool:
+    """Whether it is one of python's."""
     needs = {depends.split(" ", 1)[0] for depends in package.depends}
     return package.noarch == "python" or package.name == "python" or bool(needs & {"python", "python_abi"})
 
 
 async def _look_up(packages: list[CondaPackage], client: Client) -> list[list[str]]:
+    import asyncio
+
     gate = asyncio.Semaphore(_PARALLEL)
 
     async def one(package: CondaPackage) -> list[str]:

@@ -76,7 +76,8 @@ def obtain_layers(
     made by then stay, with their traces.
     """
     results: dict[int, StepResult] = {}  # by identity: keys may collide
-    for obtain, workers in ((_reuse, _LOOK_UPS), (_obtain_now, jobs), (obtain_layer, jobs)):
+    look_ups = _LOOK_UPS if store.remote else 1
+    for obtain, workers in ((_reuse, look_ups), (_obtain_now, jobs), (obtain_layer, jobs)):
         todo = [planned for planned in plan.layers if id(planned) not in results]
         for result in _side_by_side(partial(obtain, store=store, make=make), todo, workers):
             results[id(result.planned)] = result
@@ -155,12 +156,13 @@ def _image(
     plan: Plan, store: Tiers, steps: Sequence[StepResult], layers: Sequence[LayerResult]
 ) -> tuple[Manifest, bytes]:
     """Manifest and config: the base's own where nothing is added, so that it keeps its digest."""
-    from .image import assemble, refuse_clobbers
+    from .image import assemble
+    from .listings import check_listings
 
     base = plan.resolved.base
     if plan.adds_nothing:
         return base.manifest, store.read(base.manifest.config.digest)
-    refuse_clobbers(store.read(result.listing) for result in layers if result.listing)
+    check_listings((result.listing for result in layers if result.listing), store)
     made = next((step.config for step in steps if step.config), None)
     below = json.loads(store.read(made)) if made else base.config
     activates = any(result.activates for result in layers)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import Digest
 from ..cache.oci import CONFIG, Descriptor, Layer, Manifest, to_bytes
-from .conda import clobber_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,31 +71,3 @@ def _environ(base: Iterable[str], own: Mapping[str, str], prefix: str) -> list[s
         path = variables.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         variables |= {"PATH": f"{prefix}/bin:{path}", "CONDA_PREFIX": prefix}
     return [f"{name}={value}" for name, value in (variables | dict(sorted(own.items()))).items()]
-
-
-def refuse_clobbers(listings: Iterable[bytes]) -> None:
-    """Two layers that write one path must agree on it, and none may put a file where another has a folder.
-
-    Raises PackageError.
-    """
-    seen: dict[str, tuple[str, str, str]] = {}
-    for listing in listings:
-        for line in filter(None, listing.decode().split("\n")):
-            path, mode, mark, owner = line.rsplit("\t", 3)
-            other = seen.setdefault(path, (mode, mark, owner))
-            if other[:2] != (mode, mark):
-                raise clobber_error(path, (other[2], owner))
-    for path in _folders(seen) & seen.keys():
-        inside = next(below for below in seen if below.startswith(f"{path}/"))
-        raise clobber_error(path, (seen[path][2], seen[inside][2]))
-
-
-def _folders(paths: Iterable[str]) -> set[str]:
-    """Every folder that one of `paths` lies in."""
-    folders: set[str] = set()
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return folders

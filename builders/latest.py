@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from ..errors import DefinitionError, PrebakeError, SolveError, Unreachable
 from .index_refusal import refusal
 from .sources import NO_ANSWER, redact
-from .uv import uv_environment
+from .uv import uv_environment, uv_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,12 +30,10 @@ def latest_release(package: str, sources: Sources, cache_dir: Path, *, python: s
 
     Raises SolveError, Unreachable.
     """
-    from uv import find_uv_bin
-
     options = ["--python-version", python] if python else []
     options += ["--prerelease", "allow"] if pre else []
     command = [
-        find_uv_bin(), "pip", "compile", "-", "--no-deps", "--no-header", "--no-annotate", "--no-config",
+        uv_program(), "pip", "compile", "-", "--no-deps", "--no-header", "--no-annotate", "--no-config",
         "--quiet", "--only-binary", ":all:", "--color", "never", "--refresh", "--python", sys.executable,
         "--no-python-downloads", *options,
     ]  # fmt: skip

@@ -21,9 +21,7 @@ from __future__ import annotations
 
 import base64
 import json
-import netrc
 import os
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -149,6 +147,11 @@ def _as_login(entry: Any) -> Login | None:
 
 
 def _from_netrc(host: str) -> Login | None:
+    file = os.environ.get("NETRC", os.path.expanduser("~/.netrc"))  # noqa: PTH111  (a user may have no home)
+    if not Path(file).exists():
+        return None
+    import netrc  # 2 ms, and few have such a file
+
     try:
         found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
     except (OSError, netrc.NetrcParseError):
@@ -160,6 +163,8 @@ def _ask_keyring(url: str, user: str) -> Login | None:
     """As uv asks: for the URL, then for the server. One that does not work knows nothing."""
     if os.environ.get("UV_KEYRING_PROVIDER") != "subprocess":
         return None
+    import subprocess
+
     plain = without_user(url)
     for service in (plain, urlsplit(plain).netloc):
         command = ["keyring", "get", service, user]

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 from ..cache.oci import Descriptor, Layer
 from ..cache.store import Trace, layer_to_json
-from .bytecode import compile_entries
-from .conda import link_group, linking_for
 from .docker_access import Access
 from .encode import ENCODERS
 from .engine import LISTING
 from .fetch import fetch_all
-from .local import ensure_prefix
 from .lock import python_closure
 from .spark import conf_entry, jar_entries
 from .tar import LayerWriter, TarResult
-from .wheel import wheel_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,12 +49,16 @@ class Workshop:
         return makers[planned.step](planned)
 
     def _make_conda(self, planned: PlannedLayer) -> Trace:
+        from .conda import link_group, linking_for  # asyncio, and rattler behind it
+
         packages = cast("tuple[CondaPackage, ...]", planned.packages)
         with self.world.store.local.scratch() as stage:
             linked = link_group(packages, stage, linking_for(planned.prefix, self.world))
             return self._store(planned, linked.entries, linked.warnings)
 
     def _make_pip(self, planned: PlannedLayer) -> Trace:
+        from .wheel import wheel_entries
+
         wheels = cast("tuple[Wheel, ...]", planned.packages)
         archives = fetch_all(wheels, self.world.store.local, self.world.sources)
         entries = [
@@ -80,6 +80,9 @@ class Workshop:
         recipe = cast("Mapping[str, Json]", planned.inputs["inputs"])
         if recipe["bytecode"] is None:
             return self._trace(planned, entries, warnings)
+        from .bytecode import compile_entries
+        from .local import ensure_prefix
+
         assert self.lock, "a layer without a lock"
         interpreter = ensure_prefix(python_closure(self.lock), self.world) / "bin" / "python"
         with self.world.store.local.scratch() as folder:

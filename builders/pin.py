@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..cache.digest import key_inputs, key_of_inputs
@@ -129,12 +128,10 @@ def pin(image: str, world: World, prefix: str) -> PinnedBase:
     inputs = key_inputs(BASE, {"digest": str(pinned.digest), "platform": world.platform, "prefix": prefix})
 
     def facts(manifest: Manifest, repository: Repository) -> dict[str, Json]:
-        from .base import read_facts  # tarfile and compression: once per digest
+        from .base_layers import facts_by_layer  # tarfile and compression: once per digest
 
-        openers = [
-            (layer.media_type, partial(repository.open_blob, layer.digest)) for layer in manifest.layers
-        ]
-        return read_facts(openers, world.platform, prefix).to_json()
+        found = facts_by_layer(manifest, repository.open_blob, world.platform, prefix, world.store.local)
+        return found.to_json()
 
     return _pinned(pinned, inputs, facts, world)
 

@@ -15,6 +15,7 @@ import sys
 import tomllib
 import zipfile
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from .index_refusal import refusal
 from .lock import Target, Wheel
 from .pip_errors import explain, no_wheel, only_source, refuse_lost_extras
 from .sources import Sources, canonical_url, mirrored, redact
-from .uv import uv_environment
+from .uv import uv_environment, uv_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -120,8 +121,6 @@ def _compile(
 
 
 def _command(request: PipRequest, conda: CondaInterface, target: Target, folder: Path) -> list[str]:
-    from uv import find_uv_bin
-
     pins = [_write_stub(folder, name, version) for name, version in conda.dists]
     (folder / "conda.txt").write_text("".join(f"{pin}\n" for pin in pins))
     minor = int(target.glibc.split(".")[1])
@@ -129,7 +128,7 @@ def _command(request: PipRequest, conda: CondaInterface, target: Target, folder:
     options = ["--refresh"] if request.refresh else []
     options += ["--prerelease", "allow"] if "--pre" in request.lines else []
     return [
-        find_uv_bin(), "pip", "compile", "-", "--constraints", str(folder / "conda.txt"),
+        uv_program(), "pip", "compile", "-", "--constraints", str(folder / "conda.txt"),
         "--format", "pylock.toml", "--output-file", str(folder / "pylock.toml"), "--no-header", "--no-config",
         "--python", sys.executable, "--no-python-downloads", "--python-version", conda.python,
         "--python-platform", f"{target.architecture}-manylinux_2_{level}", "--color", "never",
@@ -203,12 +202,18 @@ def best_wheel(wheels: Iterable[Mapping[str, Any]], python: str, target: Target)
     """The wheel that pip would take on the target; None if none fits."""
     from packaging.utils import parse_wheel_filename
 
-    order = {tag: place for place, tag in enumerate(_tags(python, target))}
+    order = _order(python, target)
     ranked = []
     for wheel in wheels:
         tags = parse_wheel_filename(unquote(_url(wheel).rsplit("/", 1)[-1]))[3]
         ranked += [(place, wheel) for tag in tags if (place := order.get(tag)) is not None]
     return min(ranked, key=lambda entry: entry[0], default=(0, None))[1]
+
+
+@cache
+def _order(python: str, target: Target) -> Mapping[Any, int]:
+    """The place of each tag, the best first: 900 of them, for all wheels of a lock."""
+    return {tag: place for place, tag in enumerate(_tags(python, target))}
 
 
 def _tags(python: str, target: Target) -> Iterator[Any]:

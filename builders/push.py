@@ -11,6 +11,7 @@ registry: mounted where that is the target, streamed through otherwise.
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import Enum
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from ..cache.index import Document
     from ..cache.origins import Origins
     from ..cache.reference import Reference
     from ..cache.request import Opener, Readable
@@ -108,7 +110,6 @@ class Uploader:
         self._stopped = Event()
         self._blobs: dict[Digest, Future[Outcome]] = {}
         self._outcomes: dict[Digest, tuple[Descriptor, Outcome]] = {}
-        self._present: set[Digest] = set()
         self._doubted: set[Digest] = set()
 
     def __enter__(self) -> Self:
@@ -130,10 +131,12 @@ class Uploader:
         """Bring all blobs of `image` that were not started yet, then put the manifest and move the tag."""
         data = image.manifest.to_bytes()
         pinned = self._to.at(Digest.of(data))
-        current = self._target.head(self._to.tag) if self._to.tag else None
-        if current == pinned.digest and not self._blobs:
-            return Pushed(pinned)
-        self._present = self._blobs_of(current)
+        if not self._blobs:
+            current = self._target.head(self._to.tag) if self._to.tag else None
+            if current == pinned.digest:
+                return Pushed(pinned)
+            if current is None:
+                self._present = set()
         self._bring_all(image)
         try:
             self._put(data, image.manifest.media_type)
@@ -149,12 +152,18 @@ class Uploader:
             self._origins.remember(own, self._to.repository)
         return self._result(pinned)
 
-    def _blobs_of(self, manifest: Digest | None) -> set[Digest]:
-        """What the image now at the tag consists of: one GET instead of a HEAD for each layer.
+    @functools.cached_property
+    def _tagged(self) -> Document | None:
+        """The manifest at the tag, as it was when the first blob was started."""
+        return self._target.manifest(self._to.tag) if self._to.tag else None
+
+    @functools.cached_property
+    def _present(self) -> set[Digest]:
+        """What the image at the tag consists of: one GET instead of a HEAD for each layer.
 
         Should the registry have lost one of them, it refuses the manifest and all are asked for.
         """
-        found = self._target.manifest(str(manifest)) if manifest else None
+        found = self._tagged
         if found is None or found.media_type in INDEX_TYPES:
             return set()
         return {blob.digest for blob in Manifest.from_bytes(found.data, str(self._to)).blobs()}

@@ -17,6 +17,7 @@ from ..cache.store import Trace
 from ..cache.tiered import Wanted
 from ..config.canonical import spark_inputs, spec_inputs
 from ..errors import DefinitionError
+from .ahead import import_ahead
 from .lock import Lock, SparkLock, Target
 from .pin import PinnedBase, image_line, pin_base
 from .sources import channel_url, channels_of, connect, public_url
@@ -215,6 +216,7 @@ def _traced(inputs: Mapping[str, Json], ask: Callable[[], Lock], world: World) -
     def make() -> Trace:
         if world.policy.looks_each_time:
             connect.cache_clear()  # a gateway never reads a channel twice
+        import_ahead()
         return _solved(inputs, ask(), world)
 
     trace = world.store.obtain(Wanted(key, inputs, make, world.policy.serves)).trace

@@ -25,7 +25,7 @@ from .fetch import fetch
 from .local import ensure_prefix
 from .lock import Wheel, python_closure
 from .sources import NO_ANSWER, redact
-from .uv import uv_environment
+from .uv import uv_environment, uv_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +76,9 @@ def _build(sdist: Sdist, conda: Lock, world: World) -> tuple[dict[str, Json], tu
 
 
 def _run_uv(source: Path, interpreter: Path, sdist: Sdist, world: World) -> Path:
-    from uv import find_uv_bin
-
     made = source.parent / "made"
     command = [
-        find_uv_bin(), "build", str(source), "--wheel", "--out-dir", str(made), "--no-create-gitignore",
+        uv_program(), "build", str(source), "--wheel", "--out-dir", str(made), "--no-create-gitignore",
         "--python", str(interpreter), "--no-python-downloads", "--no-config", "--color", "never",
     ]  # fmt: skip
     run = subprocess.run(

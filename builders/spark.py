@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .entry import Entry
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from ..config.definition import SparkSpec
+    from .entry import Entry
     from .lock import Jar, SparkLock
 
 ROOT = "/opt/prebake/spark"
@@ -42,6 +41,8 @@ def defaults_conf(lock: SparkLock) -> str:
 
 def jar_entries(jars: Iterable[Jar], archives: Iterable[Path]) -> list[Entry]:
     """The jars where the configuration says."""
+    from .entry import Entry
+
     pairs = zip(jars, archives, strict=True)
     return [
         Entry(f"{ROOT.lstrip('/')}/jars/{jar.file_name}", archive, archive.stat().st_size, owner=jar.name)
@@ -51,5 +52,7 @@ def jar_entries(jars: Iterable[Jar], archives: Iterable[Path]) -> list[Entry]:
 
 def conf_entry(text: str) -> Entry:
     """The configuration."""
+    from .entry import Entry
+
     data = text.encode()
     return Entry(f"{CONF_DIR.lstrip('/')}/{CONF}", data, len(data), owner=CONF)

@@ -30,7 +30,7 @@ import xxhash
 
 from ..errors import IntegrityError
 from .digest import CHUNK, Digest, Json, Key, canonical, digest_stream
-from .files import replacing, store_errors, touch
+from .files import new_name, replacing, store_errors, touch
 from .oci import Descriptor
 from .store import BlobNotFound, HashingWriter, Miss, Reason, Trace, read_trace
 
@@ -175,14 +175,12 @@ class DirectoryStore:
     @contextlib.contextmanager
     def temporary(self) -> Iterator[Path]:
         """A path on the store's file system that is gone afterwards."""
-        from tempfile import mkstemp
-
-        descriptor, name = mkstemp(dir=self.tmp)
-        os.close(descriptor)
+        draft = new_name(self.tmp)
         try:
-            yield Path(name)
+            draft.touch(mode=0o600, exist_ok=False)
+            yield draft
         finally:
-            Path(name).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -49,18 +49,21 @@ def cut_short(file: Path) -> StoreError:
 @contextlib.contextmanager
 def replacing(target: Path, tmp: Path) -> Iterator[IO[bytes]]:
     """A file that takes `target`'s name when the block ends well and vanishes when it does not."""
-    from tempfile import mkstemp  # with shutil 7 ms, and a hit writes nothing
-
-    descriptor, name = mkstemp(dir=tmp)
+    draft = new_name(tmp)
     try:
-        with os.fdopen(descriptor, "wb", buffering=1 << 20) as stream:
+        with draft.open("xb", buffering=1 << 20) as stream:
             yield stream
-        Path(name).chmod(0o644)
+        draft.chmod(0o644)
         target.parent.mkdir(parents=True, exist_ok=True)
-        Path(name).replace(target)
+        draft.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
+
+
+def new_name(folder: Path) -> Path:
+    """A name in `folder` that nobody has: 128 random bits. `tempfile`, with shutil behind it, takes 4 ms."""
+    return folder / f"tmp{os.urandom(16).hex()}"
 
 
 def touch(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,6 +33,8 @@ class Patience:
 
     def rest(self, attempt: int, error: PrebakeError) -> None:
         """Sleep before the next attempt, as long as the server asked for, if it did."""
+        import random  # nobody else on the way needs it
+
         jittered = self.backoff * 2**attempt * random.random()
         time.sleep(min(getattr(error, "retry_after", 0) or jittered, self.longest_retry_after))
 

@@ -185,8 +185,10 @@ class Tiers:
 
     def read(self, digest: Digest) -> bytes:
         """A whole small blob. Raises BlobNotFound, IntegrityError."""
-        with self.open(digest) as stream:
-            return stream.read()
+        with contextlib.suppress(BlobNotFound):
+            return self.local.read(digest)
+        self._bring(digest)
+        return self.local.read(digest)
 
     def missing(self, blobs: Iterable[Descriptor]) -> set[Digest]:
         """The digests of those blobs that no tier holds."""

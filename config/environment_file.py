@@ -10,7 +10,6 @@ from .conda_file import CondaFile, conda_file
 from .definition import BuildContext, Definition, Environment, InferenceConfig, Route
 from .fields import AUTO_REBUILD, BUILD, ENVIRONMENT, INFERENCE, ROUTE, Table, known, unknown
 from .places import Line, Place, missing, refusal
-from .spark_section import SparkSection, spark_section
 from .yaml_nodes import Value, parse
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..errors import DefinitionError
+    from .spark_section import SparkSection
 
 _NAME_LIMIT = 255  # Azure ML's
 _RESERVED = ("azureml", "microsoft")
@@ -36,7 +36,7 @@ def environment(document: Value, image: str | None = None) -> Environment:
     given = known(document, ENVIRONMENT)
     _check_choice(document, given, image)
     conda = _conda(given["conda_file"]) if "conda_file" in given else None
-    spark = spark_section(given["spark"]) if "spark" in given else None
+    spark = _spark(given["spark"]) if "spark" in given else None
     name, version, description = (
         given[key].word() if key in given else None for key in ("name", "version", "description")
     )
@@ -56,6 +56,12 @@ def environment(document: Value, image: str | None = None) -> Environment:
             *(spark.warnings if spark else ()),
         ),
     )
+
+
+def _spark(value: Value) -> SparkSection:
+    from .spark_section import spark_section  # few have one
+
+    return spark_section(value)
 
 
 def inline_environment(document: Value, image: str | None = None) -> Environment:

@@ -13,7 +13,6 @@ import re
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ..errors import DefinitionError
@@ -102,6 +101,8 @@ def forbid_placeholder(line: Line) -> None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The hint `did you mean ...?`, empty when nothing is near."""
+    from difflib import get_close_matches
+
     near = get_close_matches(word, [*known], n=1)
     return f"did you mean `{near[0]}`?" if near else ""
 

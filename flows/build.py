@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..builders.engine import assemble_image, obtain_layers, reuse
-from ..builders.make import Workshop
 from ..builders.plan import plan
 from .destination import Delivered, as_image, deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..builders.plan import Plan
+    from ..builders.engine import Make
+    from ..builders.plan import Plan, PlannedLayer
     from ..builders.resolve import Resolved
     from ..builders.results import ImageResult, LayerResult
     from ..builders.world import World
+    from ..cache.store import Trace
     from .destination import Destination
     from .progress import Progress
     from .wiring import Workspace
@@ -30,19 +32,37 @@ def build_environment(
     if found:
         return found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
     progress.layers(len(planned.layers))
-    workshop = Workshop(world, workspace.recipe, resolved.lock, workspace.engine)
+    pieces = _Pieces(planned, world, _maker(resolved, workspace, world))
     how = _build_and_push if to.kind == "registry" else _build_then_deliver
-    return how(planned, to, workshop, workspace, progress)
+    return how(pieces, to, workspace, progress)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Pieces:
+    """A plan, where its layers are looked for, and how one of them is made."""
+
+    planned: Plan
+    world: World
+    make: Make
+
+
+def _maker(resolved: Resolved, workspace: Workspace, world: World) -> Make:
+    def make(layer: PlannedLayer) -> Trace:
+        from ..builders.make import Workshop  # 40 ms with all behind it, and each layer may be there
+
+        return Workshop(world, workspace.recipe, resolved.lock, workspace.engine).make(layer)
+
+    return make
 
 
 def _build_and_push(
-    planned: Plan, to: Destination, workshop: Workshop, workspace: Workspace, progress: Progress
+    pieces: _Pieces, to: Destination, workspace: Workspace, progress: Progress
 ) -> tuple[ImageResult, Delivered]:
     """Layers travel while others are still being built."""
     from ..builders.push import Progress as Sending
     from ..builders.push import Uploader
 
-    reference, sending, store = to.reference(), Sending(progress.sent), workshop.world.store
+    reference, sending, store = to.reference(), Sending(progress.sent), pieces.world.store
     origins = workspace.origins(reference)
     with Uploader(workspace.transport, reference, sending, origins) as uploader:
 
@@ -50,24 +70,24 @@ def _build_and_push(
             progress.layer(layer)
             uploader.start(layer.layer.descriptor, store.open)
 
-        image = _build(planned, workshop, workspace.settings.workers, done)
+        image = _build(pieces, workspace.settings.workers, done)
         progress.step("pushing")
-        pushed = workshop.world.around(f"push: {reference}", lambda: uploader.commit(as_image(image, store)))
+        pushed = pieces.world.around(f"push: {reference}", lambda: uploader.commit(as_image(image, store)))
     return image, Delivered(str(pushed.reference), pushed.bytes_pushed)
 
 
 def _build_then_deliver(
-    planned: Plan, to: Destination, workshop: Workshop, workspace: Workspace, progress: Progress
+    pieces: _Pieces, to: Destination, workspace: Workspace, progress: Progress
 ) -> tuple[ImageResult, Delivered]:
-    image = _build(planned, workshop, workspace.settings.workers, progress.layer)
+    image = _build(pieces, workspace.settings.workers, progress.layer)
     if to.kind == "store":
         return image, deliver(image, to, workspace, progress)
     progress.step(f"delivering to {to.place}")
     title = f"deliver: {to.kind}:{to.place}"
-    return image, workshop.world.around(title, lambda: deliver(image, to, workspace, progress))
+    return image, pieces.world.around(title, lambda: deliver(image, to, workspace, progress))
 
 
-def _build(planned: Plan, workshop: Workshop, jobs: int, done: Callable[[LayerResult], None]) -> ImageResult:
-    store, around = workshop.world.store, workshop.world.around
-    layers = obtain_layers(planned, store, workshop.make, jobs, done)
-    return around("assemble", lambda: assemble_image(planned, store, layers))
+def _build(pieces: _Pieces, jobs: int, done: Callable[[LayerResult], None]) -> ImageResult:
+    planned, store = pieces.planned, pieces.world.store
+    layers = obtain_layers(planned, store, pieces.make, jobs, done)
+    return pieces.world.around("assemble", lambda: assemble_image(planned, store, layers))

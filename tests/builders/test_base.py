@@ -9,14 +9,17 @@ import tempfile
 import tracemalloc
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
 import zstandard
 
-from prebake.builders.base import BaseFacts, read_facts
+from prebake.builders.base import BaseFacts, Changes, read_changes, read_facts
+from prebake.builders.base_layers import facts_by_layer
 from prebake.cache.digest import Digest
-from prebake.cache.oci import LAYER_GZIP, LAYER_ZSTD, Manifest
+from prebake.cache.directory import DirectoryStore
+from prebake.cache.oci import LAYER_GZIP, LAYER_ZSTD, Descriptor, Manifest
 from prebake.errors import PackageError
 
 PREFIX = "/opt/prebake/env"
@@ -194,3 +197,31 @@ def test_the_sample_image(world: Any) -> None:
     layers = [(blob.media_type, (layout / blob.digest.hex).open) for blob in manifest.layers]
     found = read_facts([(kind, partial(opener, "rb")) for kind, opener in layers], "linux-64", PREFIX)
     assert found == BaseFacts("linux-64", "2.36", "debian 12", None)
+
+
+def test_what_is_known_of_a_layer_survives_a_trace() -> None:
+    for members in (
+        [(LIBC, libc("2.36")), ("lib", "usr/lib"), ("etc/os-release", DEBIAN)],
+        [("opt/prebake/.wh.env", b""), ("etc/.wh..wh..opq", b""), ("opt/prebake/env/bin/python", b"")],
+    ):
+        changes = read_changes(*layer(*members), PREFIX)
+        assert changes.plain and Changes.from_json(json.loads(json.dumps(changes.to_json()))) == changes
+    assert not read_changes(*layer(("opt/prebake/env/b\udcffn", b"")), PREFIX).plain
+
+
+def test_a_layer_that_images_share_is_read_once(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    images = [layer((LIBC, libc("2.36"))), layer(("etc/os-release", DEBIAN)), layer(("opt/prebake/env", b""))]
+    served = {Digest.of(opener().read()): opener for _, opener in images}
+    asked: list[Digest] = []
+
+    def open_blob(digest: Digest) -> IO[bytes]:
+        asked.append(digest)
+        return served[digest]()
+
+    first, second, third = (Descriptor(PLAIN, digest, 1) for digest in served)
+    for layers, owner in (((first, second), None), ((first, second, third), "opt/prebake/env")):
+        manifest = Manifest(first, layers)
+        found = facts_by_layer(manifest, open_blob, "linux-64", PREFIX, store)
+        assert found == BaseFacts("linux-64", "2.36", "debian 12", owner)
+    assert asked == [first.digest, second.digest, third.digest]

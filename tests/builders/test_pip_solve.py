@@ -53,20 +53,20 @@ def test_what_conda_provides_is_looked_up_once(sources: Sources, cache: Path) ->
     spec = CondaSpec(specs=("python=3.11", "requests", "numpy=2"))
     packages = solve_conda(spec, DEBIAN_12, sources, cache)
     memo: dict[str, list[str]] = {}
-    found = conda_interface(packages, connect(sources, cache).client, memo)
+    found = conda_interface(packages, lambda: connect(sources, cache).client, memo)
     assert found.python == next(package.version for package in packages if package.name == "python")
     expected = {package.name: package.version for package in packages}
     assert dict(found.dists)["numpy"] == expected["numpy"]
     assert {"requests", "idna", "urllib3", "certifi", "charset-normalizer"} <= set(dict(found.dists))
     nowhere = Sources(mirrors=((FORGE, "http://127.0.0.1:9/x"),), retries=0)
-    assert conda_interface(packages, connect(nowhere, cache).client, memo) == found
+    assert conda_interface(packages, lambda: connect(nowhere, cache).client, memo) == found
     with pytest.raises(Unreachable, match="file list"):
-        conda_interface(packages, connect(nowhere, cache).client, {})
+        conda_interface(packages, lambda: connect(nowhere, cache).client, {})
 
 
 def test_a_pip_list_needs_a_python(sources: Sources, cache: Path) -> None:
     with pytest.raises(SolveError, match="needs a python"):
-        conda_interface((), connect(sources, cache).client, {})
+        conda_interface((), lambda: connect(sources, cache).client, {})
 
 
 def test_the_wheels_of_an_environment(solve: Solve) -> None:
@@ -181,6 +181,6 @@ def test_the_best_wheel_is_pips_choice() -> None:
 def test_an_archive_without_python_is_not_asked(sources: Sources, cache: Path) -> None:
     packages = solve_conda(CondaSpec(specs=("python=3.11", "tzdata")), DEBIAN_12, sources, cache)
     memo: dict[str, list[str]] = {}
-    conda_interface(packages, connect(sources, cache).client, memo)
+    conda_interface(packages, lambda: connect(sources, cache).client, memo)
     by_digest: dict[str, CondaPackage] = {package.sha256.hex: package for package in packages}
     assert "tzdata" not in {by_digest[digest].name for digest in memo}

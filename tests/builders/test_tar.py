@@ -15,7 +15,7 @@ from isal import igzip
 
 from prebake.builders.encode import ENCODERS
 from prebake.builders.entry import FIXED_MTIME, Entry, Symlink
-from prebake.builders.image import refuse_clobbers
+from prebake.builders.listings import refuse_clobbers
 from prebake.builders.tar import LayerWriter, TarResult
 from prebake.builders.tar_header import header
 from prebake.cache.digest import DiffId, Digest
