@@ -87,10 +87,13 @@ def write_csv(name: str, x: str, points: Sequence[Point]) -> None:
 
 
 def curves(points: Sequence[Point], columns: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
-    """The medians of those columns by group."""
+    """The medians of those columns, by group if there is more than one."""
+    groups = grouped(points)
     return {
-        f"{group}: {column}": [(point.x, point.median(column)) for point in members]
-        for group, members in grouped(points).items()
+        f"{group}: {column}" if len(groups) > 1 else column: [
+            (point.x, point.median(column)) for point in members
+        ]
+        for group, members in groups.items()
         for column in columns
     }
 
