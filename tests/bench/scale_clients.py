@@ -38,7 +38,7 @@ def measure(machine: Machine, clients: Sequence[int] = CLIENTS) -> list[Point]:
     def threads(count: int, seconds: float) -> list[Answer]:
         return _ask_processes(machine, file, [count], seconds)
 
-    kinds = (("commands", commands, 4.0), ("processes", processes, 1.5), ("threads", threads, 1.5))
+    kinds = (("commands", commands, 3.0), ("processes", processes, 1.0), ("threads", threads, 1.0))
     return [
         _point(kind, count, asked(count, seconds), seconds)
         for kind, asked, seconds in kinds

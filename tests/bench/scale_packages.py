@@ -8,7 +8,7 @@ from bench.scale_machine import Machine, Run
 from bench.scale_points import Point, repeated, told
 from bench.scale_wheels import conda_packages, small_wheels, write_index
 
-PIP, CONDA = (10, 30, 100, 250, 500), (10, 100, 500)
+PIP, CONDA = (10, 30, 100, 250, 500), (100, 500)
 COLUMNS = ("cold, s", "+1 package, s", "hit, s")
 _MORE = 5  # packages that are added one by one
 
