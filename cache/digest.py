@@ -44,6 +44,9 @@ class _Sha256:
     def __str__(self) -> str:
         return f"sha256:{self.hex}"
 
+    def __hash__(self) -> int:
+        return hash(self.hex)  # which the text remembers; the generated one makes a tuple each time
+
 
 class Digest(_Sha256):
     """SHA-256 of bytes as they are stored."""

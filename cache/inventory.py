@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import IntegrityError
@@ -20,6 +19,7 @@ from .store import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from .digest import Json
     from .directory import DirectoryStore
@@ -141,7 +141,8 @@ def _trace(entry: os.DirEntry[str]) -> TraceFile | None:
     try:
         # time before content: a trace that is used in between looks older than it is, and prune looks again
         used = entry.stat().st_mtime
-        data = Path(entry.path).read_bytes()
+        with open(entry.path, "rb") as stream:  # noqa: PTH123  (of 100,000 traces a Path each takes a second)
+            data = stream.read()
     except FileNotFoundError:
         return None
     return read_listed(key, used, data)

@@ -80,8 +80,9 @@ def plan_prune(
     """Decide what goes at `now` (seconds since the epoch)."""
     every, lying = list(traces), list(blobs)
     used = last_used(every, roots)
-    candidates = [trace for trace in every if used(trace) <= limits.cutoff]
-    candidates.sort(key=lambda trace: (used(trace), -len(trace.blobs), trace.key))
+    dated = ((used(trace), trace) for trace in every)
+    candidates = [(at, trace) for at, trace in dated if at <= limits.cutoff]
+    candidates.sort(key=lambda each: (each[0], -len(each[1].blobs), each[1].key))
     reach = _Reach.of(every, lying, roots, limits.cutoff)
     evicted: list[Eviction] = []
 
@@ -90,11 +91,13 @@ def plan_prune(
         reach.drop(trace)
 
     old = now - limits.max_age
-    for trace in candidates:
-        if why := trace.problem or (TOO_OLD if used(trace) < old else ""):
+    left = []
+    for at, trace in candidates:
+        if why := trace.problem or (TOO_OLD if at < old else ""):
             evict(trace, why)
-    gone = {eviction.trace.key for eviction in evicted}
-    for trace in (trace for trace in candidates if trace.blobs and trace.key not in gone):
+        elif trace.blobs:
+            left.append(trace)
+    for trace in left:
         if reach.kept_bytes <= limits.max_bytes:
             break
         evict(trace, OVER_BUDGET)

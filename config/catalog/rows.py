@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .reference import Reference
 
 _SHOWN = 10  # of what there is, in an error
+_AT_ONCE = 10_000  # names in a query: SQLite takes 32,766 parameters by default, PostgreSQL 65,535
 
 
 def find_row(connection: Connection, reference: Reference) -> Any:
@@ -63,10 +64,14 @@ def rows_of(connection: Connection, name: str) -> Sequence[Any]:
 
 def as_versions(connection: Connection, rows: Sequence[Any]) -> tuple[Version, ...]:
     """The rows with their labels, in the order of names, versions by number."""
-    asked = {row.name for row in rows}
-    held = _labels(connection, asked)
-    query = select(names.c.name).where(names.c.archived, names.c.name.in_(asked))
-    archived = set(connection.execute(query).scalars())
+    held: dict[int, list[str]] = {}
+    archived: set[str] = set()
+    asked = sorted({row.name for row in rows})
+    for start in range(0, len(asked), _AT_ONCE):
+        some = asked[start : start + _AT_ONCE]
+        held |= _labels(connection, some)
+        query = select(names.c.name).where(names.c.archived, names.c.name.in_(some))
+        archived |= set(connection.execute(query).scalars())
     made = [_version(row, row.archived or row.name in archived, tuple(held.get(row.id, ()))) for row in rows]
     return tuple(sorted(made, key=lambda version: (version.name, natural(version.version))))
 
@@ -98,13 +103,14 @@ def known_names(connection: Connection) -> list[str]:
     return sorted(connection.execute(query).scalars())
 
 
-def _labels(connection: Connection, asked: set[str]) -> dict[int, list[str]]:
+def _labels(connection: Connection, asked: Sequence[str]) -> dict[int, list[str]]:
     """Labels by the id of the version they point at, `latest` first."""
-    found: dict[int, list[str]] = {}
-    named = versions.c.name.in_(asked - {ANONYMOUS})
-    newest = select(func.max(versions.c.id)).where(versions.c.archived.is_(False), named)
-    for version_id in connection.execute(newest.group_by(versions.c.name)).scalars():
-        found[version_id] = [LATEST]
+    # a look-up in the index for each name; GROUP BY would read all versions
+    newest = select(func.max(versions.c.id)).where(
+        versions.c.name == names.c.name, versions.c.archived.is_(False)
+    )
+    query = select(newest.scalar_subquery()).where(names.c.name.in_(asked), names.c.name != ANONYMOUS)
+    found = {version_id: [LATEST] for version_id in connection.execute(query).scalars() if version_id}
     own = select(labels).where(labels.c.name.in_(asked)).order_by(labels.c.label)
     for row in connection.execute(own):
         found.setdefault(row.version_id, []).append(row.label)

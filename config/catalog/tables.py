@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in migrations/versions/."""
 REVISION_TABLE = "prebake_catalog_revision"
 _metadata = MetaData()
@@ -45,6 +46,7 @@ versions = Table(
     Column("created", Double, nullable=False),
     Column("asked_by", Text, nullable=False),
     UniqueConstraint("name", "version"),
+    Index("prebake_versions_newest", "name", "archived", "id"),
     sqlite_autoincrement=True,
 )
 labels = Table(

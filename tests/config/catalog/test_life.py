@@ -13,6 +13,8 @@ from prebake.config.catalog.catalog import Catalog
 from prebake.config.definition import BuildContext, Definition, Environment
 from prebake.errors import ConflictError, PrebakeError, SettingsError
 
+from .conftest import execute
+
 Vision = Callable[..., Environment]
 Golden = Callable[[str, PrebakeError], None]
 RECORD = Record("{}", "debian@sha256:1", "sha256:2", "registry/vision@sha256:2", "locked", "ada")
@@ -230,3 +232,19 @@ def test_a_context_counts_by_its_content(catalog: Catalog, vision: Vision) -> No
     assert "ada/vision" not in str(first)
     assert catalog.register(environment, asked_by="ada", context="sha256:1") == first
     assert catalog.register(environment, asked_by="ada", context="sha256:2").title == "vision:2"
+
+
+def test_more_names_than_a_query_takes_parameters(url: str, catalog: Catalog, vision: Vision) -> None:
+    register(catalog, vision(version="7"))
+    numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 66000)"
+    rest = "version, description, tags, definition, context, archived, created, asked_by"
+    execute(
+        url,
+        f"INSERT INTO prebake_names {numbers} SELECT 'name' || n, n = 1, 7 FROM c",
+        f"INSERT INTO prebake_versions (name, {rest}) {numbers} "
+        f"SELECT 'name' || n, {rest} FROM c, prebake_versions",
+    )
+    found = catalog.all()
+    assert len(found) == 66_001
+    assert all(version.labels == ("latest",) for version in found)
+    assert [version.name for version in found if version.archived] == ["name1"]

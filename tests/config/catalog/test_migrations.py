@@ -66,6 +66,10 @@ def test_the_newest_revision_is_the_one_the_tables_describe(url: str) -> None:
         assert inspector.get_pk_constraint(table.name)["constrained_columns"] == [
             column.name for column in table.primary_key
         ]
+        made = {
+            index["name"] for index in inspector.get_indexes(table.name) if "duplicates" not in str(index)
+        }
+        assert made == {index.name for index in table.indexes}
     engine.dispose()
 
 
