@@ -75,7 +75,7 @@ def lines(name: str, axes: Axes, curves: Mapping[str, Sequence[tuple[float, floa
     figure, plane = pyplot.subplots(figsize=(7, 4))
     for label, points in curves.items():
         getattr(plane, axes.log)(*zip(*points, strict=True), marker="o", label=label)
-    plane.legend()
+    plane.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     _save(name, axes, figure, plane)
 
 

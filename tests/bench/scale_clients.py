@@ -11,7 +11,6 @@ from pathlib import Path
 from bench.scale_client import Answer, ask_at_once
 from bench.scale_machine import Machine
 from bench.scale_points import Point, told
-
 from building import PREBAKE
 
 CLIENTS = (1, 2, 4, 8, 16, 32)

@@ -8,7 +8,6 @@ from functools import partial
 from bench.scale_machine import Machine, Run
 from bench.scale_points import Point, repeated, told
 from bench.scale_wheels import BULK_BYTES, bulk_wheels, write_index
-
 from prebake.cache.digest import Hasher
 
 WHEELS = (1, 3, 10, 29, 48)  # of 100 MiB: 0.1, 0.3, 1, 3 and 5 GB

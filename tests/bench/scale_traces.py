@@ -11,11 +11,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from bench.scale_machine import Machine
-from bench.scale_points import Point, repeated, told
 from sqlalchemy import create_engine, insert, select
 
 import prebake
+from bench.scale_machine import Machine
+from bench.scale_points import Point, repeated, told
 from prebake.cache.digest import key_inputs, key_of_inputs
 from prebake.cache.directory import DirectoryStore
 from prebake.cache.oci import LAYER_GZIP, Descriptor
