@@ -214,7 +214,7 @@ def clobber_error(path: str, owners: Iterable[str]) -> PackageError:
     """Two packages want one path and disagree on its content."""
     return PackageError(
         "two packages write the same file with different content",
-        facts={"file": path, "packages": ", ".join(dict.fromkeys(owners))},
+        facts={"file": path, "packages": ", ".join(sorted(set(owners)))},
         hint="remove one of them, or ask for versions that do not overlap",
     )
 

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import SampleWorld
 from prebake.builders.docker import connect
-from world.services import _free_port
+from world.services import free_port
 
 from .conftest import PREBAKE
 
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("warm")
 @pytest.fixture
 def port(tmp_path: Path, definition: Definition) -> int:
     """The port of a server whose environment and code are here."""
-    found = _free_port()
+    found = free_port()
     routes = {f"{name}_route": {"path": "/", "port": found} for name in ("liveness", "readiness", "scoring")}
     (tmp_path / "env.yml").write_text(f"{definition()}inference_config: {json.dumps(routes)}\n")
     (tmp_path / "app").mkdir()
