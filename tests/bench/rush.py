@@ -72,7 +72,7 @@ def grouped(found: list[Rush]) -> list[list[Rush]]:
 
 def publish(name: str, waits: Mapping[str, float], found: list[Rush]) -> None:
     """The CSV and the table, with `Rush.wait` of a share in each column of `waits`."""
-    header = ("case", "contender", *waits, "failed", "MB to the registry", "layers built")
+    header = ("case", "contender", "rounds", *waits, "failed", "MB to the registry", "layers built")
     report.write_csv(name, header, [_summary([rush], waits) for rush in found])
     report.paste(name, report.table(header, [_summary(rounds, waits) for rounds in grouped(found)]))
 
@@ -82,7 +82,7 @@ def _summary(rounds: Sequence[Rush], waits: Mapping[str, float]) -> list[report.
     failed = ", ".join(str(len(rush.failed)) for rush in rounds)
     megabytes = statistics.median(rush.megabytes for rush in rounds)
     built = ", ".join(dict.fromkeys(rush.built for rush in rounds))
-    return [rounds[0].case, rounds[0].contender, *seconds, failed, f"{megabytes:.3f}", built]
+    return [rounds[0].case, rounds[0].contender, len(rounds), *seconds, failed, f"{megabytes:.3f}", built]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -33,7 +33,9 @@ _OLD_CLIENT = "/usr/bin/docker"  # Debian's, of the engine's age; a newer one on
 class Contender(Protocol):
     """Something that answers an environment with an image in a registry."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tables call it."""
 
     def version(self) -> str:
         """Name and version of the program, as it tells them itself."""
