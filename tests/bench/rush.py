@@ -38,8 +38,9 @@ class Rush:
         return sorted(answer.seconds for answer in self.answers if answer.code == 0)
 
     def wait(self, share: float) -> float:
-        """Seconds until so many of those who got their image had it."""
-        return self.waits[math.ceil(share * len(self.waits)) - 1]
+        """Seconds until so many of those who got their image had it; NaN if nobody got it."""
+        waits = self.waits or [math.nan]
+        return waits[math.ceil(share * len(waits)) - 1]
 
     @property
     def built(self) -> str:
