@@ -23,7 +23,7 @@ from world.s3 import s3
 
 ROOT = Path(__file__).parent.parent.parent
 MEGA = 1_000_000
-HEADER = ("workspace in", "machine", "s", "blobs to the destination, MB", "in its store, MB", "layers")
+HEADER = ("workspace in", "machine", "s", "blobs pushed, MB", "in its store, MB", "layers")
 
 
 def main() -> None:

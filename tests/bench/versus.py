@@ -22,17 +22,18 @@ from bench import report
 from bench.peers import base
 from bench.peers.contenders import Contender
 from bench.peers.field import Field, field
+from bench.peers.sizes import layers_size
 from bench.peers.traffic import Meter, metered
 from bench.workloads import Workload, workloads
 from world.services import registry
 
 WORLD = Path(".world")
-HEADER = ("workload", "case", "contender", "round", "seconds", "megabytes")
+HEADER = ("workload", "case", "contender", "round", "seconds", "megabytes", "image", "version")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One case of one round; `megabytes` went to the registry."""
+    """One case of one round; `megabytes` went to the registry, `image` are the team's beside the base's."""
 
     workload: str
     case: str
@@ -40,10 +41,12 @@ class Measured:
     round: int
     seconds: float
     megabytes: float
+    image: float
+    version: str
 
     def row(self) -> tuple[report.Cell, ...]:
         where = (self.workload, self.case, self.contender, self.round)
-        return (*where, f"{self.seconds:.4f}", f"{self.megabytes:.4f}")
+        return (*where, f"{self.seconds:.4f}", f"{self.megabytes:.4f}", f"{self.image:.3f}", self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Place:
     @property
     def team(self) -> str:
         return f"{self.host}/team/image:latest"
+
+    @property
+    def image(self) -> float:
+        """Megabytes of the team's layers, compressed, above those of the base."""
+        return (layers_size(self.team) - layers_size(self.base)) / 1e6
 
     def patch_base(self) -> None:
         base.push(self.layout, "v2", self.base)
@@ -80,12 +88,14 @@ def run(workload: Workload, assembled: Field, rounds: int) -> Iterator[Measured]
 
 
 def _round(workload: Workload, contender: Contender, assembled: Field, number: int) -> Iterator[Measured]:
-    with _place(assembled.base) as place:
+    with placed(assembled.base) as place:
         contender.forget()
         contender.fetch_base(place.base)
+        version = contender.version()
         for case, work in _cases(workload, contender, assembled, place):
             seconds, megabytes = place.timed(work)
-            yield Measured(workload.name, case, contender.name, number, seconds, megabytes)
+            where = (workload.name, case, contender.name, number)
+            yield Measured(*where, seconds, megabytes, place.image, version)
 
 
 def _cases(
@@ -106,7 +116,7 @@ def _cases(
 
 
 @contextmanager
-def _place(layout: Path) -> Iterator[Place]:
+def placed(layout: Path) -> Iterator[Place]:
     with (
         tempfile.TemporaryDirectory(prefix="registry-") as folder,
         registry(Path(folder)) as made,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bench import report
+from bench.workloads import OURS
 
 CSV = "versus"
 Cell = Callable[["Results", tuple[str, str]], str]
@@ -18,10 +19,14 @@ Cell = Callable[["Results", tuple[str, str]], str]
 
 @dataclass(slots=True)
 class Results:
-    """Of one workload: values by (contender, case), in the order they were measured."""
+    """Of one workload: values by (contender, case), in the order they were measured.
+
+    `images` are sizes in MB by contender, after "cold".
+    """
 
     seconds: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     megabytes: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    images: dict[str, float] = field(default_factory=dict)
 
     @property
     def contenders(self) -> list[str]:
@@ -33,7 +38,7 @@ class Results:
 
     def best_peer(self, case: str) -> tuple[str, float]:
         """Who is fastest beside prebake, and the median."""
-        peers = {name: self.median(name, case) for name in self.contenders if name != "prebake"}
+        peers = {name: self.median(name, case) for name in self.contenders if name not in OURS}
         return min(peers.items(), key=lambda item: item[1])
 
     def median(self, contender: str, case: str) -> float:
@@ -44,18 +49,32 @@ def results() -> dict[str, Results]:
     """By workload, from the CSV."""
     found: dict[str, Results] = defaultdict(Results)
     for row in report.read_csv(CSV):
-        where = row["contender"], row["case"]
-        found[row["workload"]].seconds[where].append(float(row["seconds"]))
-        found[row["workload"]].megabytes[where].append(float(row["megabytes"]))
+        of, where = found[row["workload"]], (row["contender"], row["case"])
+        of.seconds[where].append(float(row["seconds"]))
+        of.megabytes[where].append(float(row["megabytes"]))
+        if row["case"] == "cold":
+            of.images[row["contender"]] = float(row["image"])
     return found
 
 
 def main() -> None:
-    sections = []
-    for name, of in results().items():
+    found = results()
+    for name, of in found.items():
         _plot(name, of)
-        sections.append(_section(name, of))
-    report.paste(CSV, "\n".join(sections))
+    sections = [_section(name, of) for name, of in found.items()]
+    report.paste(CSV, "\n".join([*sections, _contenders(found)]))
+
+
+def _contenders(found: dict[str, Results]) -> str:
+    """Who took part, and how large their images are."""
+    versions = {row["contender"]: row["version"] for row in report.read_csv(CSV)}
+    header = ["contender", "version", *(f"{name}, MB" for name in found)]
+    rows = [[who, version, *(_image(of, who) for of in found.values())] for who, version in versions.items()]
+    return f"Images: compressed layers above those of the base\n\n{report.table(header, rows)}"
+
+
+def _image(of: Results, contender: str) -> str:
+    return f"{of.images[contender]:.1f}" if contender in of.images else ""
 
 
 def _section(name: str, of: Results) -> str:

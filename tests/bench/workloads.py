@@ -11,9 +11,10 @@ from bench.peers.wanted import Wanted
 
 Change = Callable[[Wanted], Wanted]
 
-_PYTHON = ("python=3.11", "pip")
+OURS = ("prebake", "prebake, bytecode")
+PYTHON = ("python=3.11", "pip")
 _BUILDKIT = ("BuildKit, zstd, uv", "BuildKit, uv")
-_EVERYBODY = ("prebake", *_BUILDKIT, "BuildKit, pip", "old BuildKit, uv", "classic, pip", "buildah, uv")
+_EVERYBODY = (*OURS, *_BUILDKIT, "BuildKit, pip", "old BuildKit, uv", "classic, pip", "buildah, uv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def workloads(world: Path) -> tuple[Workload, ...]:
     torch = _torch(world)
     science = ("numpy", "scipy", "pandas", "scikit-learn")
     imports = ", ".join(("numpy, scipy, pandas, sklearn, matplotlib", *torch))
-    small = Wanted("", (*_PYTHON, "numpy", "scikit-learn"), ("fastapi", "uvicorn"), _VARIABLES)
-    large = Wanted("", (*_PYTHON, *science), ("matplotlib", *torch), _VARIABLES)
+    small = Wanted("", (*PYTHON, "numpy", "scikit-learn"), ("fastapi", "uvicorn"), _VARIABLES)
+    large = Wanted("", (*PYTHON, *science), ("matplotlib", *torch), _VARIABLES)
     wheels = Wanted("", (), (*science, "matplotlib", *torch), _VARIABLES)
     return (
         Workload("small", _EVERYBODY, small, _CHANGES | _CONDA_CHANGES, "numpy, sklearn, fastapi"),

@@ -19,6 +19,9 @@ from pathlib import Path
 from resource import RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
 from typing import Protocol
 
+import xxhash
+
+from bench.peers.clients import Order
 from bench.peers.room import Room
 from bench.peers.wanted import REQUIREMENTS, Installer, Mount, Wanted, dockerfile, requirements
 from world.services import DockerHost, served
@@ -30,7 +33,9 @@ _OLD_CLIENT = "/usr/bin/docker"  # Debian's, of the engine's age; a newer one on
 class Contender(Protocol):
     """Something that answers an environment with an image in a registry."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What tables call it."""
 
     def version(self) -> str:
         """Name and version of the program, as it tells them itself."""
@@ -53,10 +58,17 @@ class Dockerfiles:
     installer: Installer
     mount: Mount
 
-    def write(self, wanted: Wanted) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "Dockerfile").write_text(dockerfile(wanted, self.installer, self.mount))
-        (self.folder / REQUIREMENTS).write_text(requirements(wanted))
+    def write(self, wanted: Wanted) -> Path:
+        """The context: a folder for each content, so that several can be built at once."""
+        files = {
+            "Dockerfile": dockerfile(wanted, self.installer, self.mount),
+            REQUIREMENTS: requirements(wanted),
+        }
+        context = self.folder / xxhash.xxh3_64_hexdigest(repr(files).encode())
+        context.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (context / name).write_text(text)
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +92,24 @@ class Engine:
         self._docker("pull", "-q", reference)
 
     def build(self, wanted: Wanted, to: str) -> None:
-        self.files.write(wanted)
+        self.order(wanted, to).run()
+
+    def order(self, wanted: Wanted, to: str) -> Order:
+        """The command that is `build`."""
+        context = self.room.inside(self.files.write(wanted))
         network = ["--network=host", "--allow=network.host"]
         options = ["--progress=plain", "--pull", "--provenance=false", self.output.format(to=to)]
-        self._docker("buildx", "build", *network, *options, self.room.inside(self.files.folder))
+        return self._order("buildx", "build", *network, *options, context)
 
     def start(self, reference: str, *command: str) -> None:
         """Pull an image and run a command in it."""
         self._docker("run", "--rm", "--network=host", "--pull=always", "-q", reference, *command)
 
     def _docker(self, *arguments: str) -> str:
-        return self.room.run("docker", f"--host={self.socket}", *arguments)
+        return self._order(*arguments).run()
+
+    def _order(self, *arguments: str) -> Order:
+        return Order(self.room.command("docker", f"--host={self.socket}", *arguments), dict(os.environ))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +132,11 @@ class OldEngine:
         self.host.docker("pull", "-q", reference)
 
     def build(self, wanted: Wanted, to: str) -> None:
-        self.files.write(wanted)
+        context = self.files.write(wanted)
         docker = [_OLD_CLIENT, "--host", self.host.url]
         environ = os.environ | {"DOCKER_BUILDKIT": self.buildkit}
         run_command(
-            [*docker, "build", "-q", "--network=host", "--pull", "-t", to, str(self.files.folder)],
+            [*docker, "build", "-q", "--network=host", "--pull", "-t", to, str(context)],
             env=environ,
         )
         run_command([*docker, "push", "-q", to])
@@ -144,9 +163,9 @@ class Buildah:
         self._buildah("pull", "-q", "--tls-verify=false", reference)
 
     def build(self, wanted: Wanted, to: str) -> None:
-        self.files.write(wanted)
+        context = self.room.inside(self.files.write(wanted))
         options = ["-q", "--layers", "--pull", "--tls-verify=false", "-t", to]
-        self._buildah("build", *_as_host(), *options, self.room.inside(self.files.folder))
+        self._buildah("build", *_as_host(), *options, context)
         self._buildah("push", "-q", "--tls-verify=false", to)
 
     def _buildah(self, *arguments: str) -> str:
@@ -168,7 +187,7 @@ class Prebake:
     settings: Mapping[str, str]
 
     def version(self) -> str:
-        return "prebake " + self._run("--version").split()[-1]
+        return "prebake " + self._order("--version").run().split()[-1]
 
     def forget(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -177,16 +196,24 @@ class Prebake:
         """Nothing: prebake never reads the base."""
 
     def build(self, wanted: Wanted, to: str) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        definition = self.folder / "environment.json"  # JSON is YAML
-        definition.write_text(json.dumps(_definition(wanted)))
-        self._run("build", str(definition), "--to", to, "-q")
+        self.order(wanted, to).run()
 
-    def _run(self, *arguments: str) -> str:
-        command = [str(Path(sys.executable).with_name("prebake")), *arguments]
+    def order(self, wanted: Wanted, to: str) -> Order:
+        """The command that is `build`; it prints what became of each layer, as JSON."""
+        text = json.dumps(_definition(wanted))  # JSON is YAML
+        self.folder.mkdir(parents=True, exist_ok=True)
+        definition = self.folder / f"{xxhash.xxh3_64_hexdigest(text.encode())}.json"
+        definition.write_text(text)
+        return self._order("build", str(definition), "--to", to, "-q", "--json")
+
+    def _order(self, *arguments: str) -> Order:
         environ = os.environ | self.settings | {"PREBAKE_STORE": str(self.folder / "store")}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it
-        return run_command(command, env=environ).decode()
+        return Order([str(Path(sys.executable).with_name("prebake")), *arguments], environ)
+
+
+Single = Engine | Prebake
+"""A contender whose `build` is one command."""
 
 
 def _definition(wanted: Wanted) -> dict[str, object]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.peers import base
-from bench.peers.contenders import Buildah, Contender, Dockerfiles, Engine, OldEngine, Prebake, engine
+from bench.peers.contenders import Buildah, Contender, Dockerfiles, Engine, OldEngine, Prebake, Single, engine
 from bench.peers.room import opened
 from bench.peers.wanted import PIP, UV, Installer, Mount, cache_mount, no_cache
 from world.services import dockerd, static
@@ -30,6 +30,10 @@ class Field:
     contenders: tuple[Contender, ...]
     node: Engine
     base: Path
+
+    def singles(self, *names: str) -> list[Single]:
+        """Contenders of those names; builds of others take several commands."""
+        return [one for one in self.contenders if isinstance(one, Single) and one.name in names]
 
 
 @contextmanager
