@@ -25,12 +25,14 @@ from ..cache.oci import INDEX_TYPES, Descriptor, Layer, Manifest
 from ..cache.origins import mount
 from ..cache.registry import BLOB_GONE, Repository
 from ..cache.request import Refused
+from ..cache.single_flight import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from ..cache.index import Document
+    from ..cache.leases import Holder
     from ..cache.origins import Origins
     from ..cache.reference import Reference
     from ..cache.request import Opener, Readable
@@ -62,10 +64,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Progress:
-    """Whom to tell: bytes as they are read for sending (repeats included), blobs as they are done."""
+    """Whom to tell: bytes as they are read for sending (repeats included), blobs as they are done, waits."""
 
     on_bytes: Callable[[int], None] = lambda _: None
     on_blob: Callable[[Descriptor, Outcome], None] = lambda _blob, _outcome: None
+    on_wait: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,27 @@ class Uploader:
         return self._blobs[blob.digest]
 
     def _observed(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
-        there = blob.digest in self._present or (
-            blob.digest not in self._doubted and self._target.has_blob(blob)
-        )
-        outcome = Outcome.EXISTING if there else work()
-        if not there or blob.digest not in self._outcomes:
+        outcome = Outcome.EXISTING if blob.digest in self._present else self._found_or_brought(blob, work)
+        if outcome is not Outcome.EXISTING or blob.digest not in self._outcomes:
             self._outcomes[blob.digest] = (blob, outcome)
         self._progress.on_blob(blob, outcome)
         return outcome
+
+    def _found_or_brought(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
+        """Of many processes that want a blob in the repository, one brings it; the others find it there."""
+
+        def find() -> Outcome | None:
+            there = blob.digest not in self._doubted and self._target.has_blob(blob)
+            return Outcome.EXISTING if there else None
+
+        def waiting(holder: Holder) -> None:
+            self._check_running()
+            told(holder)
+
+        if self._origins is None:
+            return find() or work()
+        told = Told(self._progress.on_wait, "sends the same layer")
+        return self._origins.bring((self._to.repository, blob.digest), find, work, waiting)
 
     def _send_own(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         """Mount what another repository of the registry is known to hold, else send it."""
@@ -201,9 +217,12 @@ class Uploader:
         return self._send(blob, partial(source.open_blob, blob.digest))
 
     def _watch(self, size: int) -> None:
+        self._check_running()
+        self._progress.on_bytes(size)
+
+    def _check_running(self) -> None:
         if self._stopped.is_set():
             raise CancelledError("the push was stopped")
-        self._progress.on_bytes(size)
 
     def _bring_all(self, image: Image) -> None:
         """The biggest first, so that none of them is left to be waited for alone."""

@@ -15,7 +15,7 @@ import sqlalchemy
 
 from prebake.cache.digest import Key, key_of
 from prebake.cache.leases import Holder, Leases
-from prebake.cache.single_flight import BUSY, once, try_once
+from prebake.cache.single_flight import BUSY, Told, once, rather_once, try_once
 from world.leasing import at_once
 from world.postgres import postgres
 
@@ -60,8 +60,8 @@ def fail() -> str:
     raise Failed
 
 
-def unexpected(message: str) -> None:
-    raise AssertionError(message)
+def unexpected(holder: Holder) -> None:
+    raise AssertionError(holder)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_who_waits_is_told_once_and_takes_over_from_one_that_fails(url: str) -> 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(once, KEY, leases, shelf.find, fail_late, unexpected)
         assert making.wait(DEADLINE)
-        second = pool.submit(once, KEY, others, shelf.find, shelf.make, waiting)
+        second = pool.submit(once, KEY, others, shelf.find, shelf.make, Told(waiting))
         assert second.result(DEADLINE) == "made 1"
         assert isinstance(first.exception(DEADLINE), Failed)
     assert len(told) == 1
