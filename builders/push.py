@@ -177,33 +177,42 @@ class Uploader:
         return self._blobs[blob.digest]
 
     def _observed(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
-        outcome = Outcome.EXISTING if blob.digest in self._present else self._found_or_brought(blob, work)
+        there = blob.digest in self._present or self._has(blob)
+        outcome = Outcome.EXISTING if there else self._brought_once(blob, work)
         if outcome is not Outcome.EXISTING or blob.digest not in self._outcomes:
             self._outcomes[blob.digest] = (blob, outcome)
         self._progress.on_blob(blob, outcome)
         return outcome
 
-    def _found_or_brought(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
-        """Of many processes that want a blob in the repository, one brings it; the others find it there."""
+    def _has(self, blob: Descriptor) -> bool:
+        return blob.digest not in self._doubted and self._target.has_blob(blob)
 
-        def find() -> Outcome | None:
-            there = blob.digest not in self._doubted and self._target.has_blob(blob)
-            return Outcome.EXISTING if there else None
+    def _brought_once(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
+        """Of many processes that miss a blob, one brings it; the others ask again when that one is done."""
+        origins, waited = self._origins, Event()
+        if origins is None:
+            return work()
+        told = Told(self._progress.on_wait, "sends the same layer")
 
         def waiting(holder: Holder) -> None:
             self._check_running()
+            waited.set()
             told(holder)
 
-        if self._origins is None:
-            return find() or work()
-        told = Told(self._progress.on_wait, "sends the same layer")
-        return self._origins.bring((self._to.repository, blob.digest), find, work, waiting)
+        def find() -> Outcome | None:
+            sent = waited.is_set() or origins.find(blob.digest) == self._target.name
+            return Outcome.EXISTING if sent and self._has(blob) else None
+
+        return origins.bring((self._target.name, blob.digest), find, work, waiting)
 
     def _send_own(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         """Mount what another repository of the registry is known to hold, else send it."""
         if mount(self._target, blob, self._origins):
             return Outcome.MOUNTED
-        return self._send(blob, open_blob)
+        outcome = self._send(blob, open_blob)
+        if self._origins:
+            self._origins.remember([blob.digest], self._target.name)
+        return outcome
 
     def _send(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         self._target.upload(blob, lambda: _Watched(open_blob(), self._watch))

@@ -86,8 +86,7 @@ class Origins:
     ) -> T:
         """What `find` or `send` gives for a blob of a repository; others who send it there are waited for."""
         if self._leases is None:
-            found = find()
-            return send() if found is None else found
+            return send()
         from .single_flight import rather_once
 
         repository, digest = place

@@ -15,7 +15,7 @@ import sqlalchemy
 
 from prebake.cache.digest import Key, key_of
 from prebake.cache.leases import Holder, Leases
-from prebake.cache.single_flight import BUSY, Told, once, rather_once, try_once
+from prebake.cache.single_flight import BUSY, Told, once, try_once
 from world.leasing import at_once
 from world.postgres import postgres
 
