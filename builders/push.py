@@ -209,13 +209,12 @@ class Uploader:
         """Mount what another repository of the registry is known to hold, else send it."""
         if mount(self._target, blob, self._origins):
             return Outcome.MOUNTED
-        outcome = self._send(blob, open_blob)
-        if self._origins:
-            self._origins.remember([blob.digest], self._target.name)
-        return outcome
+        return self._send(blob, open_blob)
 
     def _send(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         self._target.upload(blob, lambda: _Watched(open_blob(), self._watch))
+        if self._origins:
+            self._origins.remember([blob.digest], self._target.name)
         return Outcome.UPLOADED
 
     def _bring(self, blob: Descriptor, base: Reference) -> Outcome:

@@ -43,8 +43,8 @@ class Desk:
         return Counter(found[1] for path in paths if (found := re.search(what, path)))
 
     @contextmanager
-    def held_upload(self, repository: str) -> Iterator[subprocess.Popen[str]]:
-        """A build that is sending its first blob there for as long as this lasts."""
+    def held_upload(self, repository: str) -> Iterator[tuple[subprocess.Popen[str], threading.Event]]:
+        """A build that is sending its first blob there until the event, or for as long as this lasts."""
         reached, over = threading.Event(), threading.Event()
 
         def starts(seen: Seen) -> bool:
@@ -59,7 +59,7 @@ class Desk:
         try:
             with ended(self.asks(5, f"{repository}:v1").start()) as process:
                 assert reached.wait(DEADLINE)
-                yield process
+                yield process, over
         finally:
             over.set()
 
@@ -119,19 +119,22 @@ def test_what_different_ones_share_is_sent_once(desk: Desk) -> None:
 
 def test_what_the_store_has_is_sent_once(desk: Desk) -> None:
     replace(desk.asks(5, ""), to="").run()
-    assert at_once([desk.asks(5, "team:v1")] * 8)[1] == {}
+    with desk.held_upload("team") as (first, over), waiting(desk.asks(5, "team:v1")) as (second, heard):
+        assert f"process {first.pid} sends the same layer" in heard
+        over.set()
+        assert (first.wait(DEADLINE), second.wait(DEADLINE)) == (0, 0)
     assert set(desk.put(BLOB).values()) == {1}
 
 
 def test_repositories_do_not_wait_for_each_other(desk: Desk) -> None:
-    with desk.held_upload("team") as first:
+    with desk.held_upload("team") as (first, _):
         assert desk.asks(5, "other:v1").run().digest
         assert first.poll() is None
 
 
 def test_one_that_is_killed_while_it_sends_is_succeeded(desk: Desk) -> None:
     job = desk.asks(5, "team:v1")
-    with desk.held_upload("team") as victim, waiting(job) as (waiter, heard):
+    with desk.held_upload("team") as (victim, _), waiting(job) as (waiter, heard):
         assert f"process {victim.pid} builds the same environment" in heard
         victim.kill()
         assert waiter.wait(DEADLINE) == 0
@@ -139,7 +142,7 @@ def test_one_that_is_killed_while_it_sends_is_succeeded(desk: Desk) -> None:
 
 
 def test_who_waits_may_be_interrupted(desk: Desk) -> None:
-    with desk.held_upload("team") as first, waiting(desk.asks(5, "team:v1")) as (waiter, _):
+    with desk.held_upload("team") as (first, _), waiting(desk.asks(5, "team:v1")) as (waiter, _):
         waiter.send_signal(signal.SIGINT)
         assert waiter.wait(DEADLINE) == 130
         assert first.poll() is None
