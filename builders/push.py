@@ -25,12 +25,14 @@ from ..cache.oci import INDEX_TYPES, Descriptor, Layer, Manifest
 from ..cache.origins import mount
 from ..cache.registry import BLOB_GONE, Repository
 from ..cache.request import Refused
+from ..cache.single_flight import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from ..cache.index import Document
+    from ..cache.leases import Holder
     from ..cache.origins import Origins
     from ..cache.reference import Reference
     from ..cache.request import Opener, Readable
@@ -62,10 +64,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Progress:
-    """Whom to tell: bytes as they are read for sending (repeats included), blobs as they are done."""
+    """Whom to tell: bytes as they are read for sending (repeats included), blobs as they are done, waits."""
 
     on_bytes: Callable[[int], None] = lambda _: None
     on_blob: Callable[[Descriptor, Outcome], None] = lambda _blob, _outcome: None
+    on_wait: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,33 @@ class Uploader:
         return self._blobs[blob.digest]
 
     def _observed(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
-        there = blob.digest in self._present or (
-            blob.digest not in self._doubted and self._target.has_blob(blob)
-        )
-        outcome = Outcome.EXISTING if there else work()
-        if not there or blob.digest not in self._outcomes:
+        there = blob.digest in self._present or self._has(blob)
+        outcome = Outcome.EXISTING if there else self._brought_once(blob, work)
+        if outcome is not Outcome.EXISTING or blob.digest not in self._outcomes:
             self._outcomes[blob.digest] = (blob, outcome)
         self._progress.on_blob(blob, outcome)
         return outcome
+
+    def _has(self, blob: Descriptor) -> bool:
+        return blob.digest not in self._doubted and self._target.has_blob(blob)
+
+    def _brought_once(self, blob: Descriptor, work: Callable[[], Outcome]) -> Outcome:
+        """Of many processes that miss a blob, one brings it; the others ask again when that one is done."""
+        origins, waited = self._origins, Event()
+        if origins is None:
+            return work()
+        told = Told(self._progress.on_wait, "sends the same layer")
+
+        def waiting(holder: Holder) -> None:
+            self._check_running()
+            waited.set()
+            told(holder)
+
+        def find() -> Outcome | None:
+            sent = waited.is_set() or origins.find(blob.digest) == self._target.name
+            return Outcome.EXISTING if sent and self._has(blob) else None
+
+        return origins.bring((self._target.name, blob.digest), find, work, waiting)
 
     def _send_own(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         """Mount what another repository of the registry is known to hold, else send it."""
@@ -191,6 +213,8 @@ class Uploader:
 
     def _send(self, blob: Descriptor, open_blob: Opener) -> Outcome:
         self._target.upload(blob, lambda: _Watched(open_blob(), self._watch))
+        if self._origins:
+            self._origins.remember([blob.digest], self._target.name)
         return Outcome.UPLOADED
 
     def _bring(self, blob: Descriptor, base: Reference) -> Outcome:
@@ -201,9 +225,12 @@ class Uploader:
         return self._send(blob, partial(source.open_blob, blob.digest))
 
     def _watch(self, size: int) -> None:
+        self._check_running()
+        self._progress.on_bytes(size)
+
+    def _check_running(self) -> None:
         if self._stopped.is_set():
             raise CancelledError("the push was stopped")
-        self._progress.on_bytes(size)
 
     def _bring_all(self, image: Image) -> None:
         """The biggest first, so that none of them is left to be waited for alone."""

@@ -1,5 +1,6 @@
 """Which repository of a registry is known to hold a blob, so that the next one there mounts it (`pushed/1`),
-and whether that registry mounts at all (`mounts/1`); both are kept in the local store.
+whether that registry mounts at all (`mounts/1`), and who sends a blob there just now (leases of `push/1`).
+All is kept in the local store.
 
 Only hints: a registry that has lost the blob since refuses the mount, and the blob is sent.
 """
@@ -9,9 +10,9 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .digest import Json, key_inputs, key_of_inputs
+from .digest import Json, key_inputs, key_of, key_of_inputs
 from .registry import Mount
 from .request import Refused
 from .store import Trace
@@ -20,19 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .digest import Digest
+    from .leases import Holder, Leases
     from .oci import Descriptor
     from .registry import Repository
     from .store import TraceStore
 
+T = TypeVar("T")
 PUSHED = "pushed/1"
 MOUNTS = "mounts/1"
+PUSH = "push/1"
 BELIEVED_SECONDS = 7 * 86_400
 
 
 class Origins:
     """Repositories by blob, for one registry, and what it makes of mounts.
 
-    `tier` is a tier's repository there, if one is: likely to hold what nothing is known of.
+    `tier` is a tier's repository there, if one is: likely to hold what nothing is known of. Without `leases`
+    nobody is asked who else sends.
     """
 
     def __init__(
@@ -41,11 +46,13 @@ class Origins:
         registry: str,
         tier: str | None = None,
         clock: Callable[[], float] = time.time,
+        leases: Leases | None = None,
     ) -> None:
         self._store = store
         self._registry = registry
         self._tier = tier
         self._clock = clock
+        self._leases = leases
 
     def find(self, digest: Digest) -> str | None:
         """A repository that was seen to hold the blob, or is likely to."""
@@ -69,6 +76,22 @@ class Origins:
         """The registry was seen to mount, or to decline what it could have mounted."""
         if self.mounts() is not mounts:
             self._record(self._mounting(), {"mounts": mounts, "at": int(self._clock())})
+
+    def bring(
+        self,
+        place: tuple[str, Digest],
+        find: Callable[[], T | None],
+        send: Callable[[], T],
+        waiting: Callable[[Holder], None],
+    ) -> T:
+        """What `find` or `send` gives for a blob of a repository; others who send it there are waited for."""
+        if self._leases is None:
+            return send()
+        from .single_flight import rather_once
+
+        repository, digest = place
+        inputs = {"registry": self._registry, "repository": repository, "digest": str(digest)}
+        return rather_once(key_of(PUSH, inputs), self._leases, find, send, waiting)
 
     def _recall(self, inputs: Mapping[str, Json]) -> Mapping[str, Json] | None:
         found = self._store.look(key_of_inputs(inputs), inputs)

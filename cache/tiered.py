@@ -143,10 +143,10 @@ class Tiers:
         found = again()
         if found:
             return found
-        from .single_flight import once  # not on a hit
+        from .single_flight import Told, once  # not on a hit
 
         self.local.check_writable()
-        return once(wanted.key, self._leases, again, partial(self._make, wanted), self._ways.report)
+        return once(wanted.key, self._leases, again, partial(self._make, wanted), Told(self._ways.report))
 
     def obtain_now(self, wanted: Wanted) -> Found | Busy:
         """The same for what was looked for already; BUSY at once while another makes it."""

@@ -62,8 +62,8 @@ def _build_and_push(
     from ..builders.push import Progress as Sending
     from ..builders.push import Uploader
 
-    reference, sending, store = to.reference(), Sending(progress.sent), pieces.world.store
-    origins = workspace.origins(reference)
+    reference, store = to.reference(), pieces.world.store
+    sending, origins = Sending(progress.sent, on_wait=progress.step), workspace.origins(reference)
     with Uploader(workspace.transport, reference, sending, origins) as uploader:
 
         def done(layer: LayerResult) -> None:

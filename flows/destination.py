@@ -112,7 +112,8 @@ def _push(result: ImageResult, to: Reference, workspace: Workspace, progress: Pr
     from ..builders.push import push
 
     image, origins = as_image(result, workspace.store(progress.step)), workspace.origins(to)
-    pushed = push(workspace.transport, image, to, Sending(progress.sent), origins)
+    sending = Sending(progress.sent, on_wait=progress.step)
+    pushed = push(workspace.transport, image, to, sending, origins)
     return Delivered(str(pushed.reference), pushed.bytes_pushed)
 
 

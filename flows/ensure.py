@@ -6,11 +6,13 @@ image = assemble(map(reuse_or_build, plan(resolve(definition))))
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..builders.pin import pin_base
 from ..builders.recall import environment_inputs, recall, remember
-from ..cache.store import BlobNotFound
+from ..cache.digest import key_of, key_of_inputs
+from ..cache.store import BlobNotFound, Trace
 from ..config.canonical import definition_inputs
 from ..errors import IntegrityError, PrebakeError, RegistryError
 from .built import Built
@@ -20,12 +22,18 @@ from .noting import identity, note
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..builders.pin import PinnedBase
     from ..builders.results import ImageResult
+    from ..builders.world import World
     from ..cache.digest import Json
     from ..config.definition import Environment
-    from .destination import Delivered
+    from .destination import Delivered, Destination
     from .progress import Progress
     from .wiring import Request, Workspace
+
+    Done = tuple[ImageResult, Delivered]
+
+FLIGHT = "flight/1"
 
 
 def ensure(environment: Environment, request: Request, workspace: Workspace, progress: Progress) -> Built:
@@ -69,19 +77,58 @@ def _ensure(
     world = workspace.world(request, progress.step)
     base = pin_base(environment, world, workspace.recipe.prefix)
     asked = environment_inputs(definition_inputs(environment.definition), base, world, workspace.recipe)
-    found = recall(asked, base, world)
-    if found:
-        to = request.destination
-        return asked, found, world.around("deliver", lambda: deliver(found, to, workspace, progress))
-    from ..builders.resolve import resolve_on  # solvers, encoders, uploads: not on the hit path
-    from .build import build_environment
-    from .guard import archives_of, channels_asked, guarded, registries_of
+    wish = _Wish(environment, base, asked, request.destination, workspace, world, progress)
+    return asked, *(wish.found() or wish.made_once())
 
-    registries = registries_of(base, request.destination, workspace)
-    channels = channels_asked(environment, world)
-    world = guarded(world, channels, registries, workspace)
-    resolved = resolve_on(base, environment, world, workspace.recipe.prefix)
-    world = guarded(world, [*channels, *archives_of(resolved)], registries, workspace)
-    image, delivered = build_environment(resolved, request.destination, workspace, world, progress)
-    remember(asked, image, resolved, world)
-    return asked, image, delivered
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Wish:
+    """An environment on its pinned base, and where its image is wanted; `asked` are its trace's inputs."""
+
+    environment: Environment
+    base: PinnedBase
+    asked: Mapping[str, Json]
+    to: Destination
+    workspace: Workspace
+    world: World
+    progress: Progress
+
+    def found(self) -> Done | None:
+        """The image, if it was made before, at its destination."""
+        found = recall(self.asked, self.base, self.world)
+        if found is None:
+            return None
+        to, at, progress = self.to, self.workspace, self.progress
+        return found, self.world.around("deliver", lambda: deliver(found, to, at, progress))
+
+    def made_once(self) -> Done:
+        """The image at its destination, made here or by another process that was asked for it before.
+
+        Before what is imported for a build: a hundred who wait would leave no core to the one that builds.
+        """
+        from ..cache.single_flight import Told, rather_once
+
+        if self.world.policy.looks_each_time:
+            return self._made()
+        key = key_of(FLIGHT, {"environment": str(key_of_inputs(self.asked)), "to": self.to.text})
+        told = Told(self.progress.step, "builds the same environment")
+        return rather_once(key, self.workspace.local_leases, self._found_since, self._made, told)
+
+    def _found_since(self) -> Done | None:
+        """What another has left in the local store; tiers were asked already."""
+        known = self.workspace.local.look(key_of_inputs(self.asked), self.asked)
+        return self.found() if isinstance(known, Trace) else None
+
+    def _made(self) -> Done:
+        from ..builders.resolve import resolve_on  # solvers, encoders, uploads: not on the hit path
+        from .build import build_environment
+        from .guard import archives_of, channels_asked, guarded, registries_of
+
+        registries = registries_of(self.base, self.to, self.workspace)
+        channels = channels_asked(self.environment, self.world)
+        world = guarded(self.world, channels, registries, self.workspace)
+        resolved = resolve_on(self.base, self.environment, world, self.workspace.recipe.prefix)
+        world = guarded(world, [*channels, *archives_of(resolved)], registries, self.workspace)
+        image, delivered = build_environment(resolved, self.to, self.workspace, world, self.progress)
+        remember(self.asked, image, resolved, world)
+        return image, delivered

@@ -83,9 +83,16 @@ class Workspace:
     @functools.cached_property
     def leases(self) -> Leases:
         """Who makes what just now."""
+        return self._leases_in(self.settings.leases) if self.settings.leases else self.local_leases
+
+    @functools.cached_property
+    def local_leases(self) -> Leases:
+        """The same among those who use the local store."""
+        return self._leases_in(f"sqlite:///{self.settings.store}/leases.db")
+
+    def _leases_in(self, url: str) -> Leases:
         from ..cache.leases import Leases
 
-        url = self.settings.leases or f"sqlite:///{self.settings.store}/leases.db"
         return Leases(url, self.settings.lease_expiry)
 
     @functools.cached_property
@@ -186,7 +193,8 @@ class Workspace:
         """Where blobs are known to be in the registry of `reference`."""
         from ..cache.origins import Origins
 
-        return Origins(self.local, reference.registry, self._tier_in(reference.registry))
+        tier = self._tier_in(reference.registry)
+        return Origins(self.local, reference.registry, tier, leases=self.local_leases)
 
     @property
     def tier_repositories(self) -> list[Reference]:

@@ -31,7 +31,7 @@ dependencies:
 
 @dataclass(frozen=True)
 class Job:
-    """A build: which file on which base into which store, and what else its process sees."""
+    """A build: which file on which base into which store, what else its process sees, and where to."""
 
     world: SampleWorld
     file: Path
@@ -39,14 +39,23 @@ class Job:
     image: str = "debian:12"
     extra: tuple[tuple[str, str], ...] = ()
     umask: int = 0o022
+    to: str = ""
 
     def start(self) -> subprocess.Popen[str]:
-        image = f"{self.world.registry}/{self.image}"
-        command = [PREBAKE, "build", str(self.file), "--image", image, "--json"]
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            command, env=self.environ(), umask=self.umask, text=True, stdout=pipe, stderr=pipe
+            [*self.command, "--json"],
+            env=self.environ(),
+            umask=self.umask,
+            text=True,
+            stdout=pipe,
+            stderr=pipe,
         )
+
+    @property
+    def command(self) -> list[str]:
+        to = ["--to", self.to] if self.to else []
+        return [PREBAKE, "build", str(self.file), "--image", f"{self.world.registry}/{self.image}", *to]
 
     def environ(self) -> Mapping[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREBAKE_")}

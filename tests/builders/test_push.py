@@ -4,6 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -11,8 +12,11 @@ from typing import IO
 import pytest
 
 from prebake.builders.push import Image, Outcome, Progress, Uploader, push
-from prebake.cache.digest import DiffId, Digest
+from prebake.cache.digest import DiffId, Digest, key_of
+from prebake.cache.leases import Leases
+from prebake.cache.memory import MemoryStore
 from prebake.cache.oci import CONFIG, INDEX, LAYER_GZIP, Descriptor, Layer, Manifest, to_bytes
+from prebake.cache.origins import PUSH, Origins
 from prebake.cache.reference import Reference
 from prebake.cache.registry import Repository
 from prebake.cache.request import Patience, Refused, Request
@@ -280,6 +284,18 @@ def test_leaving_early_stops_uploads(host: str, name: str) -> None:
         raise ZeroDivisionError("the build failed")
     assert future.done()
     assert Repository(new_transport(), host, name).head("v1") is None
+
+
+def test_leaving_early_stops_waiting_for_who_sends_the_same(host: str, name: str, tmp_path: Path) -> None:
+    leases = Leases(f"sqlite:///{tmp_path}/leases.db")
+    origins = Origins(MemoryStore(), host, leases=leases)
+    blob, to = blob_of(b"sent by another"), Reference(host, name, "v1")
+    inputs = {"registry": host, "repository": name, "digest": str(blob.digest)}
+    with leases.acquire(key_of(PUSH, inputs)) or pytest.fail("somebody has the lease"):
+        with pytest.raises(ZeroDivisionError), Uploader(new_transport(), to, origins=origins) as uploader:
+            future = uploader.start(blob, lambda _: io.BytesIO())
+            raise ZeroDivisionError("the build failed")
+        assert isinstance(future.exception(), CancelledError)
 
 
 def test_a_failing_reader_is_the_error(host: str, name: str, tmp_path: Path) -> None:

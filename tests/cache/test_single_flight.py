@@ -15,7 +15,7 @@ import sqlalchemy
 
 from prebake.cache.digest import Key, key_of
 from prebake.cache.leases import Holder, Leases
-from prebake.cache.single_flight import BUSY, once, try_once
+from prebake.cache.single_flight import BUSY, Told, once, rather_once, try_once
 from world.leasing import at_once
 from world.postgres import postgres
 
@@ -60,8 +60,8 @@ def fail() -> str:
     raise Failed
 
 
-def unexpected(message: str) -> None:
-    raise AssertionError(message)
+def unexpected(holder: Holder) -> None:
+    raise AssertionError(holder)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_who_waits_is_told_once_and_takes_over_from_one_that_fails(url: str) -> 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(once, KEY, leases, shelf.find, fail_late, unexpected)
         assert making.wait(DEADLINE)
-        second = pool.submit(once, KEY, others, shelf.find, shelf.make, waiting)
+        second = pool.submit(once, KEY, others, shelf.find, shelf.make, Told(waiting))
         assert second.result(DEADLINE) == "made 1"
         assert isinstance(first.exception(DEADLINE), Failed)
     assert len(told) == 1
@@ -176,6 +176,35 @@ def test_who_waited_finds_without_the_lease(leases: Leases, tmp_path: Path) -> N
         lease.release()
         assert waiter.result(DEADLINE) == "made elsewhere"
     assert held == [0]
+
+
+def test_nobody_waits_for_a_third_holder(leases: Leases) -> None:
+    """So that many who wait for what fails do not fail one after the other."""
+    shelf, held = Shelf(), [leases.acquire(KEY)]
+
+    def next_holder(_: Holder) -> None:
+        lease = held.pop()
+        assert lease
+        lease.release()
+        held.append(leases.acquire(KEY))
+
+    assert rather_once(KEY, leases, shelf.find, shelf.make, next_holder) == "made 1"
+    assert leases.holder(KEY)
+
+
+def test_a_wait_can_be_ended(leases: Leases) -> None:
+    def enough(_: Holder) -> None:
+        raise Failed
+
+    lease = leases.acquire(KEY)
+    with pytest.raises(Failed):
+        rather_once(KEY, leases, Shelf().find, Shelf().make, enough)
+    assert lease
+
+
+def test_leases_that_cannot_be_used_are_done_without(tmp_path: Path) -> None:
+    nowhere = Leases(f"sqlite:///{tmp_path}/nowhere/leases.db")
+    assert rather_once(KEY, nowhere, Shelf().find, Shelf().make, unexpected) == "made 1"
 
 
 def test_who_waits_takes_over_from_a_dead_maker(url: str) -> None:
