@@ -35,7 +35,7 @@ class ReadAhead(io.RawIOBase):
             while self._next_place() and (chunk := self._stream.read(_CHUNK)):
                 self._chunks.put(chunk)
             self._chunks.put(b"")
-        except BaseException as error:  # noqa: BLE001  # raised again where it is read
+        except BaseException as error:  # raised again where it is read
             self._chunks.put(error)
 
     def _next_place(self) -> bool:
@@ -43,9 +43,11 @@ class ReadAhead(io.RawIOBase):
         return not self._stopped
 
     def readable(self) -> bool:
+        """It is for reading."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """At most one chunk."""
         if not self._now and self._end is None:
             self._take()
         if not self._now and isinstance(self._end, BaseException):
