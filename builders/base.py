@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from ..cache.ahead import ReadAhead
 from ..errors import PackageError
 from .facts import BaseFacts
+from .tar_scan import Scanned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,7 +39,7 @@ _RELEASE_FIELD = re.compile(r"""^(ID|VERSION_ID)=["']?([^"'\n]*)""", re.MULTILIN
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MOST = 64 << 20  # no libc is larger; a hostile tar may claim anything
 _HOPS = 8
-_BUFFER = 1 << 20
+_BUFFER = 64 << 10  # tarfile copies what is left of it at every header
 
 
 def read_facts(layers: Iterable[LayerSource], platform: str, prefix: str) -> BaseFacts:
@@ -191,9 +193,13 @@ def _owner(image: Mapping[str, _Found], prefix: str) -> str | None:
 @contextmanager
 def _tar(blob: IO[bytes], media_type: str) -> Iterator[tarfile.TarFile]:
     try:
-        with _plain(blob, media_type) as plain, tarfile.open(None, "r|", plain, bufsize=_BUFFER) as tar:
+        with (
+            _plain(blob, media_type) as plain,
+            ReadAhead(plain) as ahead,
+            tarfile.open(None, "r|", ahead, bufsize=_BUFFER, tarinfo=Scanned) as tar,
+        ):
             yield tar
-            while plain.read(_BUFFER):  # a stream that checks its digest does so at its end
+            while ahead.read(_BUFFER):  # a stream that checks its digest does so at its end
                 pass
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise PackageError(

@@ -7,6 +7,7 @@ the diff_id and the crc32; 1.09 GB of wheels: 5.8 s against 13.2 s compressed af
 
 from __future__ import annotations
 
+import os
 import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -18,6 +19,8 @@ from ..errors import PackageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import IO
 
     from .entry import ZipMember
 
@@ -133,12 +136,43 @@ def inflate(member: ZipMember, size: int, copy: Callable[[Bytes], object] | None
         raise _corrupt(member, f"crc32 {crc:08x}, {total} bytes")
 
 
+def inflate_small(member: ZipMember, size: int, packed: bytes) -> bytes:
+    """The same at once, of a member that was read in one piece: no more than `PACKED_CHUNK`."""
+    try:
+        data = isal_zlib.decompress(packed, -15, size) if member.method == DEFLATED else packed
+    except _DAMAGED as error:
+        raise _corrupt(member, str(error)) from error
+    if (crc := isal_zlib.crc32(data)) != member.crc or len(data) != size:
+        raise _corrupt(member, f"crc32 {crc:08x}, {len(data)} bytes")
+    return data
+
+
 def _corrupt(member: ZipMember, found: str) -> PackageError:
     return PackageError(
         "a wheel is corrupt",
         facts={"wheel": member.archive.name, "found": found, "allowed": f"crc32 {member.crc:08x}"},
         hint="the archive is damaged although its digest is right: ask its publisher",
     )
+
+
+class Archives:
+    """Reads members; the archive that was read last stays open, as a wheel has thousands of them."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._stream: IO[bytes] | None = None
+
+    def read(self, member: ZipMember) -> bytes:
+        """All of a small member, as it lies in the archive."""
+        if self._stream is None or self._path != member.archive:
+            self.close()
+            self._path, self._stream = member.archive, member.archive.open("rb", buffering=0)
+        return os.pread(self._stream.fileno(), member.packed_size, member.offset)
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._stream:
+            self._stream.close()
 
 
 def read_packed(member: ZipMember) -> Iterator[bytes]:

@@ -6,14 +6,17 @@ links, whiteouts and extended attributes are never written.
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import xxhash
 
-from ..cache.digest import CHUNK, Bytes, DiffId, Hasher
+from ..cache.aside import AsideHasher
+from ..cache.digest import CHUNK, Bytes, DiffId
 from ..errors import IntegrityError
-from .encode import DEFLATED, Encoder, inflate
+from .encode import DEFLATED, PACKED_CHUNK, Archives, Encoder, inflate, inflate_small
 from .entry import FIXED_MTIME, Entry, Symlink, ZipMember
 from .tar_header import BLOCK, header
 
@@ -41,27 +44,45 @@ class LayerWriter:
     def __init__(self, encoder: Encoder, gate: Gate | None = None) -> None:
         self._gate = gate
         self._encoder = encoder
-        self._hasher = Hasher()
+        self._hasher = AsideHasher()
+        self._archives = Archives()
+        self._held: list[Bytes] = []
+        self._held_size = 0
         self._folders: set[str] = set()
         self._listing: list[str] = []
 
     def write_all(self, entries: Iterable[Entry]) -> TarResult:
         """Write all entries and the end of the archive."""
+        with self._hasher, closing(self._archives):
+            self._write_sorted(sorted(entries, key=lambda entry: entry.path))
+            self._write(bytes(2 * BLOCK))
+            self._flush()
+            self._encoder.close()
+            return TarResult(self._hasher.diff_id(), "\n".join(self._listing).encode())
+
+    def _write_sorted(self, entries: Iterable[Entry]) -> None:
         last = None
-        for entry in sorted(entries, key=lambda entry: entry.path):
+        for entry in entries:
             if entry.path == last:  # of another package; the listing tells whether they agree
                 self._list(entry, _mark(entry))
                 continue
             self._write_folders(entry.path)
             self._write_entry(entry)
             last = entry.path
-        self._write(bytes(2 * BLOCK))
-        self._encoder.close()
-        return TarResult(self._hasher.diff_id(), "\n".join(self._listing).encode())
 
     def _write(self, data: Bytes) -> None:
-        self._hasher.update(data)
-        self._encoder.write(data)
+        """Hold small pieces until they are worth the way through hasher and encoder."""
+        self._held.append(data)
+        self._held_size += len(data)
+        if self._held_size >= CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        piece = b"".join(self._held)
+        self._held.clear()
+        self._held_size = 0
+        self._hasher.update(piece)
+        self._encoder.write(piece)
 
     def _write_folders(self, path: str) -> None:
         folder = path.rpartition("/")[0]
@@ -92,17 +113,23 @@ class LayerWriter:
         if isinstance(content, ZipMember) and content.method == DEFLATED and entry.size >= SPLICE_FROM:
             return self._splice(entry, content)
         hasher = xxhash.xxh3_64()
-        for chunk in self._scanned(entry, _chunks(content, entry.size)):
+        for chunk in self._scanned(entry, self._chunks(content, entry.size)):
             hasher.update(chunk)
             self._write(chunk)
         return hasher.hexdigest()
 
-    def _scanned(self, entry: Entry, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _chunks(self, content: bytes | Path | ZipMember, size: int) -> Iterable[bytes]:
+        if isinstance(content, ZipMember) and size < SPLICE_FROM and content.packed_size <= PACKED_CHUNK:
+            return [inflate_small(content, size, self._archives.read(content))]
+        return _chunks(content, size)
+
+    def _scanned(self, entry: Entry, chunks: Iterable[bytes]) -> Iterable[bytes]:
         if self._gate is None:
             return chunks
         return self._gate.scanned(entry.path, chunks)
 
     def _splice(self, entry: Entry, member: ZipMember) -> str:
+        self._flush()
         hasher = xxhash.xxh3_64()
         for chunk in self._scanned(entry, self._encoder.splice(member, entry.size)):
             hasher.update(chunk)
@@ -124,10 +151,17 @@ def _chunks(content: bytes | Path | ZipMember, size: int) -> Iterator[bytes]:
     elif isinstance(content, ZipMember):
         yield from inflate(content, size)
     else:
-        with content.open("rb", buffering=0) as stream:
-            left = size
-            while left and (chunk := stream.read(min(left, CHUNK))):
-                left -= len(chunk)
-                yield chunk
-        if left:
-            raise IntegrityError("a file changed while it was read", facts={"file": content})
+        yield from _read(content, size)
+
+
+def _read(path: Path, size: int) -> Iterator[bytes]:
+    """A file's bytes, by as few calls as can be: most files are small, and there are many."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while size and (chunk := os.read(descriptor, min(size, CHUNK))):
+            size -= len(chunk)
+            yield chunk
+    finally:
+        os.close(descriptor)
+    if size:
+        raise IntegrityError("a file changed while it was read", facts={"file": path})

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import IO
 
+    from .aside import AsideHasher
+
 
 class BlobNotFound(IntegrityError):
     """A blob that was promised is not in the store."""
@@ -88,9 +90,9 @@ def read_trace(key: Key, data: bytes, inputs: Mapping[str, Json]) -> Trace | Mis
 class HashingWriter:
     """Passes bytes on to a file and hashes them on the way."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], hasher: Hasher | AsideHasher) -> None:
         self._stream = stream
-        self.hasher = Hasher()
+        self.hasher = hasher
 
     def write(self, data: Bytes) -> int:
         """Write and hash `data`."""

@@ -61,7 +61,7 @@ class Settings:
     policy: str = "locked"
     """How long a recorded solve serves: locked, always, max-age=7d."""
     jobs: int = 0
-    """Layers built at a time; 0 means one more than there are cores."""
+    """Layers built at a time; 0 means as many as there are cores, but two at least."""
     workspace: str = ""
     """The team's tier, read and written by builds: `HOST/REPOSITORY` of a registry, or `s3://BUCKET/PREFIX`."""
     global_: str = ""
@@ -109,7 +109,7 @@ class Settings:
     @property
     def workers(self) -> int:
         """`jobs`, decided."""
-        return self.jobs or (os.cpu_count() or 1) + 1
+        return self.jobs or max(2, len(os.sched_getaffinity(0)))
 
 
 _ALLOWED = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..builders.engine import assemble_image, obtain_layers, reuse
 from ..builders.plan import plan
+from ..builders.results import BUILT
 from .destination import Delivered, as_image, deliver
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..builders.engine import Make
     from ..builders.plan import Plan, PlannedLayer
+    from ..builders.push import Uploader
     from ..builders.resolve import Resolved
     from ..builders.results import ImageResult, LayerResult
     from ..builders.world import World
@@ -67,13 +69,22 @@ def _build_and_push(
     with Uploader(workspace.transport, reference, sending, origins) as uploader:
 
         def done(layer: LayerResult) -> None:
+            """What was hashed as it was made a moment ago is not hashed again; the registry compares it."""
             progress.layer(layer)
-            uploader.start(layer.layer.descriptor, store.open)
+            uploader.start(layer.layer.descriptor, store.local.open if layer.outcome == BUILT else store.open)
 
+        _start_base(pieces.planned, uploader)
         image = _build(pieces, workspace.settings.workers, done)
         progress.step("pushing")
         pushed = pieces.world.around(f"push: {reference}", lambda: uploader.commit(as_image(image, store)))
     return image, Delivered(str(pushed.reference), pushed.bytes_pushed)
+
+
+def _start_base(planned: Plan, uploader: Uploader) -> None:
+    """The base's layers travel first: they may come from another registry."""
+    base = planned.resolved.base
+    for blob in base.manifest.layers if planned.layers else ():
+        uploader.start_from(blob, base.source)
 
 
 def _build_then_deliver(

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-_IN_WORLD = ("hit", "tiers", "profile")
-PARTS = ("hit", "tiers", "profile", "scale", "crowd", "curated20", "versus", "versus_page", "goals")
+_IN_WORLD = ("hit", "tiers", "cold_profile")
+PARTS = ("hit", "tiers", "cold_profile", "scale", "crowd", "curated20", "versus", "versus_page", "goals")
 
 
 def main() -> int:
