@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,6 +182,7 @@ class Prebake:
     """`prebake build`, a whole process each time; `settings` are its PREBAKE_ variables but for the store."""
 
     name: str
+    program: Path
     folder: Path
     settings: Mapping[str, str]
 
@@ -209,7 +209,7 @@ class Prebake:
     def _order(self, *arguments: str) -> Order:
         environ = os.environ | self.settings | {"PREBAKE_STORE": str(self.folder / "store")}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it
-        return Order([str(Path(sys.executable).with_name("prebake")), *arguments], environ)
+        return Order([str(self.program), *arguments], environ)
 
 
 Single = Engine | Prebake

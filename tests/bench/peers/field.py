@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.peers import base
 from bench.peers.contenders import Buildah, Contender, Dockerfiles, Engine, OldEngine, Prebake, Single, engine
+from bench.peers.installed import install
 from bench.peers.room import opened
 from bench.peers.wanted import PIP, UV, Installer, Mount, cache_mount, no_cache
 from world.services import dockerd, static
@@ -46,6 +47,7 @@ def field(world: Path) -> Iterator[Field]:
             stack.enter_context(engine(room, name, {"containerd-snapshotter": containerd}))
             for name, containerd in (("plain", False), ("stored", True), ("node", False))
         )
+        program = install(room.work / "installed")
         pip = next((world / ".downloads" / "pypi").glob("pip-*.whl"))
         layout = base.make_layout(room, base.make_tar(world, pip), _sources(url))
 
@@ -54,8 +56,8 @@ def field(world: Path) -> Iterator[Field]:
 
         yield Field(
             (
-                Prebake("prebake", room.work / "prebake", _settings(url)),
-                Prebake("prebake, bytecode", room.work / "bytecode", _settings(url) | _COMPILED),
+                Prebake("prebake", program, room.work / "prebake", _settings(url)),
+                Prebake("prebake, bytecode", program, room.work / "bytecode", _settings(url) | _COMPILED),
                 Engine("BuildKit, zstd, uv", room, stored, files("zstd", UV), _ZSTD),
                 Engine("BuildKit, uv", room, plain, files("gzip", UV), _GZIP),
                 Engine("BuildKit, pip", room, plain, files("pip", PIP), _GZIP),
