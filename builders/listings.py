@@ -35,7 +35,7 @@ def check_listings(listings: Iterable[Digest], store: Tiers) -> None:
     inputs = key_inputs(AGREE, {"listings": [digest.hex for digest in digests]})
     if len(digests) < 2 or isinstance(store.local.look(key_of_inputs(inputs), inputs), Trace):
         return
-    if not _apart([_marks(digest, store) for digest in digests]):
+    if not _apart([mark_paths(digest, store) for digest in digests]):
         refuse_clobbers(store.read(digest) for digest in digests)
     store.local.record(Trace(key_of_inputs(inputs), inputs, {}))
 
@@ -86,8 +86,11 @@ def _apart(marks: Sequence[tuple[array[int], array[int]]]) -> bool:
     )
 
 
-def _marks(listing: Digest, store: Tiers) -> tuple[array[int], array[int]]:
-    """The xxh3 of a listing's paths, and of their folders."""
+def mark_paths(listing: Digest, store: Tiers) -> tuple[array[int], array[int]]:
+    """The xxh3 of a listing's paths, and of their folders, remembered.
+
+    Done as the layer is made, it delays no image: all others are still being made.
+    """
     inputs = key_inputs(PATHS, {"listing": listing.hex})
     known = _known(inputs, store.local)
     if known:

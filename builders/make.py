@@ -11,6 +11,7 @@ from .docker_access import Access
 from .encode import ENCODERS
 from .engine import LISTING
 from .fetch import fetch_all
+from .listings import mark_paths
 from .lock import python_closure
 from .spark import conf_entry, jar_entries
 from .tar import LayerWriter, TarResult
@@ -98,6 +99,7 @@ class Workshop:
             "warnings": warnings,
         }
         listed = Descriptor(LISTING, self.world.store.local.put_bytes(listing), len(listing))
+        mark_paths(listed.digest, self.world.store)
         notes: dict[str, Json] = {"bytes": planned.size}
         return Trace(planned.key, planned.inputs, outputs, (layer.descriptor, listed), notes)
 

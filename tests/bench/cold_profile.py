@@ -46,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder and a definition; stores stay to the end, as ext4 is slow where files were deleted just now."""
+    """A folder and a definition; stores stay to the end: where files were deleted just now, ext4 is slow."""
 
     folder: Path
     file: Path

@@ -1,7 +1,7 @@
 """A build or a hit that times its own parts, in a process of its own; prints them as one JSON object.
 
-    python -m bench.inside build FILE REFERENCE     # pieces of work as prebake names them, CPU seconds by kind
-    python -m bench.inside hit START FILE REFERENCE # START is the time.perf_counter() of whoever started it
+python -m bench.inside build FILE REFERENCE     # pieces of work as prebake names them, CPU seconds by kind
+python -m bench.inside hit START FILE REFERENCE # START is the time.perf_counter() of whoever started it
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import importlib  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
 from collections import defaultdict  # noqa: E402
-from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 # Where a hit spends its time: name for people, module, function.
@@ -88,6 +87,7 @@ def build(file: str, to: str) -> dict[str, Any]:
 
 def _watch_bytes(cpu: Clock) -> None:
     from isal import isal_zlib
+
     from prebake.cache.digest import Hasher
 
     cpu.watch("SHA-256", Hasher, "update")
