@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-from ..cache.digest import Digest, Hasher
+from ..cache.digest import Digest
 from ..cache.directory import LAYOUT
 from ..cache.files import replacing, store_errors
 from ..cache.oci import INDEX, MANIFEST, Descriptor, Manifest, to_bytes
@@ -84,7 +84,7 @@ def _has(directory: Path, blob: Descriptor) -> bool:
 def _write_blob(directory: Path, open_blob: Callable[[Digest], IO[bytes]], blob: Descriptor) -> None:
     path = _path(directory, blob.digest)
     with closing(open_blob(blob.digest)) as source, replacing(path, directory) as target:
-        writer = HashingWriter(target, Hasher())
+        writer = HashingWriter(target)
         shutil.copyfileobj(source, writer, 1 << 20)
         found = writer.hasher.digest()
         if found != blob.digest:

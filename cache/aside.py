@@ -5,7 +5,7 @@ hash a tar header.
 
     with AsideHasher() as hasher:
         hasher.update(chunk)
-        digest = hasher.digest()
+        diff_id = hasher.diff_id()
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .digest import CHUNK, Hasher
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .digest import Bytes, DiffId, Digest
+    from .digest import Bytes, DiffId
 
-# How many megabytes may wait.
 _WAITING = 2
+# Deflate packs zeros 1000:1: pieces larger than this do not wait, or they would fill memory.
+_LARGE = 4 * CHUNK
 
 
 class AsideHasher:
     """A Hasher whose work is done elsewhere; leaving the context ends its thread."""
 
     def __init__(self) -> None:
-        self.size = 0
         self._hasher = Hasher()
         self._held: list[bytes] = []
         self._held_size = 0
@@ -43,19 +43,22 @@ class AsideHasher:
 
     def update(self, data: Bytes) -> None:
         """Feed bytes."""
-        self.size += len(data)
         self._held.append(bytes(data))
         self._held_size += len(data)
-        if self._held_size >= CHUNK:
+        if self._held_size > _LARGE:
+            self._catch_up()
+        elif self._held_size >= CHUNK:
             self._hand_over()
 
-    def digest(self) -> Digest:
-        """The digest; the hasher cannot be used afterwards."""
-        return self._finished().digest()
-
     def diff_id(self) -> DiffId:
-        """The same for an uncompressed layer."""
-        return self._finished().diff_id()
+        """The digest of an uncompressed layer; the hasher cannot be used afterwards."""
+        self._catch_up()
+        return self._hasher.diff_id()
+
+    def _catch_up(self) -> None:
+        self._join()
+        self._hash(self._held)
+        self._held, self._held_size = [], 0
 
     def _hand_over(self) -> None:
         if self._thread is None:
@@ -80,11 +83,6 @@ class AsideHasher:
     def _hash(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             self._hasher.update(piece)
-
-    def _finished(self) -> Hasher:
-        self._join()
-        self._hash(self._held)
-        return self._hasher
 
     def _join(self) -> None:
         if self._thread:

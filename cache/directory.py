@@ -29,7 +29,6 @@ from typing import IO, TYPE_CHECKING
 import xxhash
 
 from ..errors import IntegrityError
-from .aside import AsideHasher
 from .digest import CHUNK, Digest, Json, Key, canonical, digest_stream
 from .files import new_name, replacing, store_errors, touch
 from .oci import Descriptor
@@ -136,14 +135,15 @@ class DirectoryStore:
     def _create(
         self, write: Callable[[HashingWriter], object], check: Callable[[Digest, int], None]
     ) -> tuple[Digest, int]:
-        with store_errors(self.root), self.temporary() as draft, AsideHasher() as hasher:
+        with store_errors(self.root), self.temporary() as draft:
             with draft.open("wb", buffering=1 << 20) as stream:
-                write(HashingWriter(stream, hasher))
-            digest = hasher.digest()
-            check(digest, hasher.size)
+                writer = HashingWriter(stream)
+                write(writer)
+            digest = writer.hasher.digest()
+            check(digest, writer.hasher.size)
             draft.chmod(0o644)
             draft.replace(self.path(digest))
-        return digest, hasher.size
+        return digest, writer.hasher.size
 
     def put_bytes(self, data: bytes) -> Digest:
         """Store bytes in memory."""

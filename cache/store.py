@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import IO
 
-    from .aside import AsideHasher
-
 
 class BlobNotFound(IntegrityError):
     """A blob that was promised is not in the store."""
@@ -90,9 +88,9 @@ def read_trace(key: Key, data: bytes, inputs: Mapping[str, Json]) -> Trace | Mis
 class HashingWriter:
     """Passes bytes on to a file and hashes them on the way."""
 
-    def __init__(self, stream: IO[bytes], hasher: Hasher | AsideHasher) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self.hasher = hasher
+        self.hasher = Hasher()
 
     def write(self, data: Bytes) -> int:
         """Write and hash `data`."""

@@ -151,7 +151,7 @@ def _hashed(chunk: bytes) -> float:
 def _layers(store: Path) -> list[Path]:
     """The image's own layers in the store of a cold build: all gzip files of it."""
     blobs = sorted((store / "blobs" / "sha256").iterdir())
-    return [blob for blob in blobs if blob.read_bytes()[:2] == b"\x1f\x8b"]
+    return [blob for blob in blobs if next(_chunks(blob), b"").startswith(b"\x1f\x8b")]
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
