@@ -37,11 +37,11 @@ def measure(rounds: int) -> list[Rush]:
 
 def _round(contender: Single, assembled: Field, wanted: Wanted) -> Iterator[Rush]:
     with placed(assembled.base) as place:
-        contender.forget()
         contender.fetch_base(place.base)
         order = contender.order(replace(wanted, base=place.base), place.team)
         for case in CASES:
             yield rushed(case, contender.name, partial(run_together, [order] * CLIENTS), place.meter)
+    contender.forget()
 
 
 def main() -> None:

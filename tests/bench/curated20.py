@@ -42,7 +42,6 @@ def measure(rounds: int) -> list[Rush]:
 
 def _round(contender: Single, assembled: Field) -> Iterator[Rush]:
     with placed(assembled.base) as place:
-        contender.forget()
         contender.fetch_base(place.base)
         for case, environments in _cases(place):
             orders = [
@@ -50,6 +49,7 @@ def _round(contender: Single, assembled: Field) -> Iterator[Rush]:
                 for number, wanted in enumerate(environments)
             ]
             yield rushed(case, contender.name, partial(WAYS[contender.name], orders), place.meter)
+    contender.forget()
 
 
 def _cases(place: Place) -> Iterator[tuple[str, list[Wanted]]]:

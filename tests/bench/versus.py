@@ -3,7 +3,8 @@
     PYTHONPATH=tests python -m bench.versus [--rounds 5] [--only NAME...]
 
 Contenders alternate; each starts a round from nothing but the base image, with an empty registry, and goes
-through all cases. As root: it runs Docker Engines and counts bytes with iptables.
+through all cases. It forgets at the end of its round, because file systems are slow where much was deleted just
+now (ext4 leaves such inodes alone for a while). As root: it runs Docker Engines and counts bytes with iptables.
 """
 
 from __future__ import annotations
@@ -89,13 +90,13 @@ def run(workload: Workload, assembled: Field, rounds: int) -> Iterator[Measured]
 
 def _round(workload: Workload, contender: Contender, assembled: Field, number: int) -> Iterator[Measured]:
     with placed(assembled.base) as place:
-        contender.forget()
         contender.fetch_base(place.base)
         version = contender.version()
         for case, work in _cases(workload, contender, assembled, place):
             seconds, megabytes = place.timed(work)
             where = (workload.name, case, contender.name, number)
             yield Measured(*where, seconds, megabytes, place.image, version)
+    contender.forget()
 
 
 def _cases(
@@ -104,10 +105,10 @@ def _cases(
     """In this order, because each starts from what the ones before left."""
     wanted = replace(workload.wanted, base=place.base)
     yield "cold", partial(contender.build, wanted, place.team)
-    assembled.node.forget()
     assembled.node.fetch_base(place.base)
     command = ["python3", "-c", f"import {workload.imports}"]
     yield "pull and import", partial(assembled.node.start, place.team, *command)
+    assembled.node.forget()
     for case, change in workload.changes.items():
         yield case, partial(contender.build, change(wanted), place.team)
     yield "second team", partial(contender.build, wanted, f"{place.host}/other/image:latest")

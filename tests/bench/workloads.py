@@ -62,11 +62,11 @@ def workloads(world: Path) -> tuple[Workload, ...]:
     torch = _torch(world)
     science = ("numpy", "scipy", "pandas", "scikit-learn")
     imports = ", ".join(("numpy, scipy, pandas, sklearn, matplotlib", *torch))
-    small = Wanted("", (*PYTHON, "numpy", "scikit-learn"), ("fastapi", "uvicorn"), _VARIABLES)
+    small = Wanted("", (*PYTHON, "numpy"), ("fastapi", "uvicorn"), _VARIABLES)
     large = Wanted("", (*PYTHON, *science), ("matplotlib", *torch), _VARIABLES)
     wheels = Wanted("", (), (*science, "matplotlib", *torch), _VARIABLES)
     return (
-        Workload("small", _EVERYBODY, small, _CHANGES | _CONDA_CHANGES, "numpy, sklearn, fastapi"),
+        Workload("small", _EVERYBODY, small, _CHANGES | _CONDA_CHANGES, "numpy, fastapi"),
         Workload("large", ("prebake", *_BUILDKIT), large, _CHANGES | _CONDA_CHANGES, imports),
         Workload("wheels", ("prebake", *_BUILDKIT), wheels, _CHANGES, imports),
     )
