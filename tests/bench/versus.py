@@ -3,8 +3,8 @@
     PYTHONPATH=tests python -m bench.versus [--rounds 5] [--only NAME...]
 
 Contenders alternate; each starts a round from nothing but the base image, with an empty registry, and goes
-through all cases. It forgets at the end of its round, because file systems are slow where much was deleted just
-now (ext4 leaves such inodes alone for a while). As root: it runs Docker Engines and counts bytes with iptables.
+through all cases. It forgets at the end of its round: ext4 is slow where much was deleted just now. As root:
+it runs Docker Engines and counts bytes with iptables.
 """
 
 from __future__ import annotations
