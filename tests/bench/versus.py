@@ -105,10 +105,11 @@ def _cases(
     """In this order, because each starts from what the ones before left."""
     wanted = replace(workload.wanted, base=place.base)
     yield "cold", partial(contender.build, wanted, place.team)
-    assembled.node.fetch_base(place.base)
-    command = ["python3", "-c", f"import {workload.imports}"]
-    yield "pull and import", partial(assembled.node.start, place.team, *command)
-    assembled.node.forget()
+    if workload.imports:
+        assembled.node.fetch_base(place.base)
+        command = ["python3", "-c", f"import {workload.imports}"]
+        yield "pull and import", partial(assembled.node.start, place.team, *command)
+        assembled.node.forget()
     for case, change in workload.changes.items():
         yield case, partial(contender.build, change(wanted), place.team)
     yield "second team", partial(contender.build, wanted, f"{place.host}/other/image:latest")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bench import report
-from bench.workloads import OURS
 
 CSV = "versus"
 Cell = Callable[["Results", tuple[str, str]], str]
@@ -38,7 +37,7 @@ class Results:
 
     def best_peer(self, case: str) -> tuple[str, float]:
         """Who is fastest beside prebake, and the median."""
-        peers = {name: self.median(name, case) for name in self.contenders if name not in OURS}
+        peers = {name: self.median(name, case) for name in self.contenders if name != "prebake"}
         return min(peers.items(), key=lambda item: item[1])
 
     def median(self, contender: str, case: str) -> float:

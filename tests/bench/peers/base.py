@@ -7,6 +7,7 @@ the same with one patched file.
 from __future__ import annotations
 
 import shlex
+import shutil
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -63,7 +64,7 @@ def _bootstrap(target: Path, pip_wheel: Path) -> None:
 def make_layout(room: Room, tar: Path, variables: Mapping[str, str]) -> Path:
     """An OCI layout with `v1` and `v2`, whose containers see `variables`."""
     (room.work / "motd").write_text("patched\n")
-    (room.work / "base.tar").hardlink_to(tar)
+    shutil.copyfile(tar, room.work / "base.tar")
     env = " ".join(f"--env={shlex.quote(f'{name}={value}')}" for name, value in variables.items())
     buildah = "buildah --root=/work/base-store"
     room.run("sh", "-ec", f"""

@@ -156,7 +156,7 @@ class Buildah:
         self._buildah("rmi", "--all", "--force")
         self._buildah("prune", "--all", "--force")
         # cache mounts are folders of their own
-        self.room.run("sh", "-c", "rm -rf /var/tmp/buildah-cache-*")
+        self.room.run("sh", "-c", f"rm -rf {self._scratch}/*")
 
     def fetch_base(self, reference: str) -> None:
         self._buildah("pull", "-q", "--tls-verify=false", reference)
@@ -168,7 +168,15 @@ class Buildah:
         self._buildah("push", "-q", "--tls-verify=false", to)
 
     def _buildah(self, *arguments: str) -> str:
-        return self.room.run("buildah", "--root=/work/buildah", "--runroot=/run/buildah", *arguments)
+        roots = ["--root=/work/buildah", "--runroot=/run/buildah"]
+        return self.room.run("env", f"TMPDIR={self._scratch}", "buildah", *roots, *arguments)
+
+    @property
+    def _scratch(self) -> str:
+        """Where it keeps cache mounts."""
+        folder = self.room.work / "buildah-scratch"
+        folder.mkdir(exist_ok=True)
+        return self.room.inside(folder)
 
 
 def _as_host() -> list[str]:

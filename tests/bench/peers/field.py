@@ -15,13 +15,13 @@ from pathlib import Path
 from bench.peers import base
 from bench.peers.contenders import Buildah, Contender, Dockerfiles, Engine, OldEngine, Prebake, Single, engine
 from bench.peers.installed import install
+from bench.peers.memory import in_memory
 from bench.peers.room import opened
 from bench.peers.wanted import PIP, UV, Installer, Mount, cache_mount, no_cache
 from world.services import dockerd, static
 
 _ZSTD = "--output=type=image,name={to},push=true,compression=zstd,compression-level=1,oci-mediatypes=true"
 _GZIP = "--output=type=image,name={to},push=true"
-_COMPILED = {"PREBAKE_BYTECODE": "unchecked-hash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Field:
 @contextmanager
 def field(world: Path) -> Iterator[Field]:
     with ExitStack() as stack:
+        stack.enter_context(in_memory())
         room = stack.enter_context(opened(world / "bench-room"))
         url = stack.enter_context(static(world))
         old = stack.enter_context(dockerd(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
@@ -57,7 +58,6 @@ def field(world: Path) -> Iterator[Field]:
         yield Field(
             (
                 Prebake("prebake", program, room.work / "prebake", _settings(url)),
-                Prebake("prebake, bytecode", program, room.work / "bytecode", _settings(url) | _COMPILED),
                 Engine("BuildKit, zstd, uv", room, stored, files("zstd", UV), _ZSTD),
                 Engine("BuildKit, uv", room, plain, files("gzip", UV), _GZIP),
                 Engine("BuildKit, pip", room, plain, files("pip", PIP), _GZIP),
