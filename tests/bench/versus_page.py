@@ -90,7 +90,7 @@ def _rows(of: Results, cell: Cell) -> Iterable[list[str]]:
 
 
 def _seconds(of: Results, where: tuple[str, str]) -> str:
-    return report.spread(of.seconds[where])
+    return report.spread(of.seconds[where], digits=3)
 
 
 def _megabytes(of: Results, where: tuple[str, str]) -> str:
