@@ -9,7 +9,7 @@ from ..cache.files import cut_short
 from .entry import FIXED_MTIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from .lock import CondaPackage
@@ -63,26 +63,12 @@ def normal_meta(package: CondaPackage, meta: Mapping[str, Any], index: Mapping[s
         "url": package.url,
         "channel": package.channel,
         "sha256": package.sha256.hex,
-        "files": None,
-        "paths_data": None,
+        "files": [item["_path"] for item in paths],
+        "paths_data": {"paths_version": 1, "paths": paths},
         "link": {"source": "", "type": 1},
         "requested_specs": [],
     }
-    text = json.dumps(normal, indent=2, sort_keys=True, ensure_ascii=False)
-    listed = f'{{\n    "paths": {_list(paths, 4)},\n    "paths_version": 1\n  }}'
-    for name, value in ("files", _list([item["_path"] for item in paths], 2)), ("paths_data", listed):
-        text = text.replace(f'\n  "{name}": null', f'\n  "{name}": {value}', 1)
-    return text.encode() + b"\n"
-
-
-def _list(items: Sequence[str | Mapping[str, Any]], indent: int) -> str:
-    """Strings or flat objects as `json.dumps(indent=2)` has them, which is Python and takes twice as long."""
-    outer, inner = "\n" + " " * (indent + 2), "\n" + " " * (indent + 4)
-    encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=("," + inner, ": ")).encode
-    texts = (encode(item) for item in items)
-    spread = (f"{{{inner}{text[1:-1]}{outer}}}" if text[0] == "{" else text for text in texts)
-    listed = f",{outer}".join(spread)
-    return f"[{outer}{listed}{outer[:-2]}]" if items else "[]"
+    return json.dumps(normal, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def link_scripts(package: CondaPackage, meta: Mapping[str, Any]) -> Iterator[str]:

@@ -132,8 +132,7 @@ def inflate(member: ZipMember, size: int, copy: Callable[[Bytes], object] | None
             raise _corrupt(member, str(error)) from error
         crc, total = isal_zlib.crc32(chunk, crc), total + len(chunk)
         yield chunk
-    if crc != member.crc or total != size:
-        raise _corrupt(member, f"crc32 {crc:08x}, {total} bytes")
+    _check(member, size, crc, total)
 
 
 def inflate_small(member: ZipMember, size: int, packed: bytes) -> bytes:
@@ -142,9 +141,13 @@ def inflate_small(member: ZipMember, size: int, packed: bytes) -> bytes:
         data = isal_zlib.decompress(packed, -15, size) if member.method == DEFLATED else packed
     except _DAMAGED as error:
         raise _corrupt(member, str(error)) from error
-    if (crc := isal_zlib.crc32(data)) != member.crc or len(data) != size:
-        raise _corrupt(member, f"crc32 {crc:08x}, {len(data)} bytes")
+    _check(member, size, isal_zlib.crc32(data), len(data))
     return data
+
+
+def _check(member: ZipMember, size: int, crc: int, total: int) -> None:
+    if crc != member.crc or total != size:
+        raise _corrupt(member, f"crc32 {crc:08x}, {total} bytes")
 
 
 def _corrupt(member: ZipMember, found: str) -> PackageError:

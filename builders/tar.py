@@ -46,8 +46,6 @@ class LayerWriter:
         self._encoder = encoder
         self._hasher = AsideHasher()
         self._archives = Archives()
-        self._held: list[Bytes] = []
-        self._held_size = 0
         self._folders: set[str] = set()
         self._listing: list[str] = []
 
@@ -56,7 +54,6 @@ class LayerWriter:
         with self._hasher, closing(self._archives):
             self._write_sorted(sorted(entries, key=lambda entry: entry.path))
             self._write(bytes(2 * BLOCK))
-            self._flush()
             self._encoder.close()
             return TarResult(self._hasher.diff_id(), "\n".join(self._listing).encode())
 
@@ -71,18 +68,8 @@ class LayerWriter:
             last = entry.path
 
     def _write(self, data: Bytes) -> None:
-        """Hold small pieces until they are worth the way through hasher and encoder."""
-        self._held.append(data)
-        self._held_size += len(data)
-        if self._held_size >= CHUNK:
-            self._flush()
-
-    def _flush(self) -> None:
-        piece = b"".join(self._held)
-        self._held.clear()
-        self._held_size = 0
-        self._hasher.update(piece)
-        self._encoder.write(piece)
+        self._hasher.update(data)
+        self._encoder.write(data)
 
     def _write_folders(self, path: str) -> None:
         folder = path.rpartition("/")[0]
@@ -129,7 +116,6 @@ class LayerWriter:
         return self._gate.scanned(entry.path, chunks)
 
     def _splice(self, entry: Entry, member: ZipMember) -> str:
-        self._flush()
         hasher = xxhash.xxh3_64()
         for chunk in self._scanned(entry, self._encoder.splice(member, entry.size)):
             hasher.update(chunk)

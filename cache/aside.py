@@ -81,8 +81,7 @@ class AsideHasher:
             self._places.put(None)
 
     def _hash(self, pieces: list[bytes]) -> None:
-        for piece in pieces:
-            self._hasher.update(piece)
+        self._hasher.update(b"".join(pieces))
 
     def _join(self) -> None:
         if self._thread:

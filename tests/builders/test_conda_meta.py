@@ -1,4 +1,4 @@
-"""The record of a conda package in a layer is plain indented JSON, however it is written."""
+"""The record of a conda package in a layer is plain indented JSON."""
 
 from __future__ import annotations
 
