@@ -24,6 +24,7 @@ from typing import Any
 from isal import igzip
 
 from bench import report
+from bench.settings import sources
 from bench.workloads import workloads
 from prebake.cache.digest import Hasher
 
@@ -55,14 +56,9 @@ class Bench:
         return self.folder / name
 
     def environ(self, store: Path) -> dict[str, str]:
-        url = os.environ["WORLD_URL"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PREBAKE_")}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # as a user has it
-        return kept | {
-            "PREBAKE_STORE": str(store),
-            "PREBAKE_MIRRORS": f"https://conda.anaconda.org/conda-forge={url}/channel",
-            "PREBAKE_PIP_INDEX": f"{url}/index/simple",
-        }
+        return kept | sources(os.environ["WORLD_URL"]) | {"PREBAKE_STORE": str(store)}
 
     def run(self, store: Path, *command: str) -> str:
         done = subprocess.run(

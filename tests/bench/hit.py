@@ -18,6 +18,7 @@ from pathlib import Path
 
 import prebake
 from bench import report
+from bench.settings import sources
 from prebake.flows.wiring import open_workspace
 
 _DEFINITION = Path(__file__).parent.parent / "world" / "demo.yml"
@@ -81,12 +82,7 @@ def _command() -> list[str]:
 
 
 def _settings(folder: str) -> dict[str, str]:
-    url = os.environ["WORLD_URL"]
-    return {
-        "PREBAKE_STORE": folder,
-        "PREBAKE_MIRRORS": f"https://conda.anaconda.org/conda-forge={url}/channel",
-        "PREBAKE_PIP_INDEX": f"{url}/index/simple",
-    }
+    return sources(os.environ["WORLD_URL"]) | {"PREBAKE_STORE": folder}
 
 
 def _quiet(command: list[str], environ: dict[str, str]) -> Work:

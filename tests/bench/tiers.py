@@ -17,6 +17,7 @@ from pathlib import Path
 
 import prebake
 from bench import report
+from bench.settings import sources
 from prebake.flows.built import Built
 from prebake.flows.wiring import Workspace, open_workspace
 from world.s3 import s3
@@ -60,14 +61,8 @@ def measure(
 
 
 def machine(folder: Path, place: str) -> Workspace:
-    url = os.environ["WORLD_URL"]
-    settings = {
-        "PREBAKE_STORE": str(folder),
-        "PREBAKE_MIRRORS": f"https://conda.anaconda.org/conda-forge={url}/channel",
-        "PREBAKE_PIP_INDEX": f"{url}/index/simple",
-        "PREBAKE_WORKSPACE": place,
-    }
-    return open_workspace(os.environ | settings)
+    own = {"PREBAKE_STORE": str(folder), "PREBAKE_WORKSPACE": place}
+    return open_workspace(os.environ | sources(os.environ["WORLD_URL"]) | own)
 
 
 def row(kind: str, machine: str, workspace: Workspace, built: Built) -> tuple[report.Cell, ...]:

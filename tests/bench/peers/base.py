@@ -23,7 +23,7 @@ from world.tools import run
 _INSTALLER = Path(__file__).with_name("conda_install.py")
 _DIST_PACKAGES = "/usr/local/lib/python3.11/dist-packages"
 _WITHOUT = ("doc", "info", "locale", "lintian", "man")
-_COMMIT = "buildah --root=/work/base-store commit -q --disable-compression=false"
+_COMMIT = "buildah --root=/room/base-store commit -q --disable-compression=false"
 
 
 def make_tar(folder: Path, pip_wheel: Path) -> Path:
@@ -66,15 +66,15 @@ def make_layout(room: Room, tar: Path, variables: Mapping[str, str]) -> Path:
     (room.work / "motd").write_text("patched\n")
     shutil.copyfile(tar, room.work / "base.tar")
     env = " ".join(f"--env={shlex.quote(f'{name}={value}')}" for name, value in variables.items())
-    buildah = "buildah --root=/work/base-store"
+    buildah = "buildah --root=/room/base-store"
     room.run("sh", "-ec", f"""
         c=$({buildah} from scratch)
-        {buildah} add -q $c /work/base.tar /
+        {buildah} add -q $c /room/base.tar /
         {buildah} config {env} --cmd /bin/bash $c
-        {_COMMIT} $c oci:/work/base:v1
-        c=$({buildah} from oci:/work/base:v1)
-        {buildah} add -q $c /work/motd /etc/motd
-        {_COMMIT} $c oci:/work/base:v2
+        {_COMMIT} $c oci:/room/base:v1
+        c=$({buildah} from oci:/room/base:v1)
+        {buildah} add -q $c /room/motd /etc/motd
+        {_COMMIT} $c oci:/room/base:v2
         {buildah} rm -a >/dev/null; {buildah} rmi -a -f >/dev/null
     """)  # fmt: skip
     return room.work / "base"

@@ -168,7 +168,7 @@ class Buildah:
         self._buildah("push", "-q", "--tls-verify=false", to)
 
     def _buildah(self, *arguments: str) -> str:
-        roots = ["--root=/work/buildah", "--runroot=/run/buildah"]
+        roots = ["--root=/room/buildah", "--runroot=/run/buildah"]
         return self.room.run("env", f"TMPDIR={self._scratch}", "buildah", *roots, *arguments)
 
     @property

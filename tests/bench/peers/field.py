@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import settings
 from bench.peers import base
 from bench.peers.contenders import Buildah, Contender, Dockerfiles, Engine, OldEngine, Prebake, Single, engine
 from bench.peers.installed import install
@@ -57,7 +58,7 @@ def field(world: Path) -> Iterator[Field]:
 
         yield Field(
             (
-                Prebake("prebake", program, room.work / "prebake", _settings(url)),
+                Prebake("prebake", program, room.work / "prebake", settings.sources(url)),
                 Engine("BuildKit, zstd, uv", room, stored, files("zstd", UV), _ZSTD),
                 Engine("BuildKit, uv", room, plain, files("gzip", UV), _GZIP),
                 Engine("BuildKit, pip", room, plain, files("pip", PIP), _GZIP),
@@ -73,10 +74,3 @@ def field(world: Path) -> Iterator[Field]:
 def _sources(url: str) -> dict[str, str]:
     index = f"{url}/index/simple"
     return {"CONDA_CHANNEL": f"{url}/channel", "UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index}
-
-
-def _settings(url: str) -> dict[str, str]:
-    return {
-        "PREBAKE_MIRRORS": f"https://conda.anaconda.org/conda-forge={url}/channel",
-        "PREBAKE_PIP_INDEX": f"{url}/index/simple",
-    }

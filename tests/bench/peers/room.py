@@ -1,7 +1,7 @@
 """A newer Debian in a folder, so that today's Docker Engine, BuildKit and buildah run on an older machine.
 
 Everything in the room runs in a mount namespace of its own whose root is the room, because runc asks for a
-root that is a mount point. `room.work` is one folder outside and `/work` inside.
+root that is a mount point. `room.work` is one folder outside and `/room` inside.
 
     with opened(Path(".world/room")) as room:
         room.run("buildah", "--version")
@@ -31,8 +31,8 @@ set -e
 mount --rbind "$1" "$1"
 for name in proc sys dev; do mount --rbind "/$name" "$1/$name"; done
 mount -t tmpfs tmpfs "$1/run"
-mkdir -p "$1/work" "$1/outside"
-mount --rbind "$2" "$1/work"
+mkdir -p "$1/room" "$1/outside"
+mount --rbind "$2" "$1/room"
 cd "$1"
 pivot_root . outside
 umount -l /outside
@@ -56,7 +56,7 @@ class Room:
 
     def inside(self, path: Path) -> str:
         """What a path below `work` is called in the room."""
-        return str(Path("/work") / path.relative_to(self.work))
+        return str(Path("/room") / path.relative_to(self.work))
 
 
 def make(folder: Path) -> None:
