@@ -26,7 +26,7 @@ _SQLITE_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 _POSTGRES_NOW = "CAST(extract(epoch FROM now()) AS double precision)"
 _NO_TABLE = "42P01"
 _TABLE = """prebake_leases (
-    key VARCHAR(32) PRIMARY KEY, holder VARCHAR(32) NOT NULL, who TEXT NOT NULL,
+    key TEXT PRIMARY KEY, holder VARCHAR(32) NOT NULL, who TEXT NOT NULL,
     acquired DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION NOT NULL)"""
 
 

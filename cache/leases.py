@@ -1,4 +1,4 @@
-"""Who is making what: one row per key, kept alive by its holder, free again when the holder dies.
+"""Who is making what: one row per name, kept alive by its holder, free again when the holder dies.
 
 SQLite for one machine, PostgreSQL (psycopg 3) for many. Leases save work and decide nothing: results are
 content-addressed, so a holder that lost its lease without knowing it (stopped by SIGSTOP, cut off from the
@@ -6,11 +6,11 @@ database) writes the same bytes as the one that took over. That is why nobody ne
 before writing, why a release that fails is let pass, and why the table may vanish at any time.
 
     leases = Leases("sqlite:///STORE/leases.db")
-    if lease := leases.acquire(key):
+    if lease := leases.acquire(str(key)):
         with lease:
             ...
 
-A hit takes no lease and opens no database.
+A step's lease is named by its key, others by `lease_name`. A hit takes no lease and opens no database.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError, Unreachable
-from .digest import Key
+from .digest import key_of_inputs
 from .lease_tables import check_url, open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from .digest import Json
     from .lease_tables import Database
 
 
@@ -44,20 +45,29 @@ _HOLDER = "SELECT key, who, acquired FROM prebake_leases WHERE key = :key AND ex
 _LIVE = "SELECT key, who, acquired FROM prebake_leases WHERE expires >= {now} ORDER BY acquired"
 
 
+def lease_name(inputs: Mapping[str, Json]) -> str:
+    """Of what is no step, by what `key_inputs` returned.
+
+    It starts with the recipe: whoever holds it takes leases of steps, and keys that collide must not make it
+    wait for itself.
+    """
+    return f"{inputs['recipe']} {key_of_inputs(inputs)}"
+
+
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lease of `key`, in words for people, and since when (seconds since the epoch)."""
+    """Who holds the lease of `name`, in words for people, and since when (seconds since the epoch)."""
 
-    key: Key
+    name: str
     who: str
     acquired: float
 
 
 class Lease:
-    """The right to make what `key` names, until released. `lost` tells that another has it by now."""
+    """The right to make what has this name, until released. `lost` tells that another has it by now."""
 
-    def __init__(self, key: Key, token: str, leases: Leases) -> None:
-        self.key = key
+    def __init__(self, name: str, token: str, leases: Leases) -> None:
+        self.name = name
         self.lost = False
         self._token = token
         self._leases = leases
@@ -70,7 +80,7 @@ class Lease:
 
     def release(self) -> None:
         """Give it back, if it is still ours; if the database cannot be told, the lease expires."""
-        self._leases._release(self.key, self._token)
+        self._leases._release(self.name, self._token)
 
 
 class Leases:
@@ -90,13 +100,13 @@ class Leases:
         self._held: dict[str, Lease] = {}
         self._beating = False
 
-    def acquire(self, key: Key) -> Lease | None:
-        """The lease of `key`, or None if another holds it."""
+    def acquire(self, name: str) -> Lease | None:
+        """The lease of `name`, or None if another holds it."""
         token = os.urandom(16).hex()
         who = f"{os.uname().nodename}, process {os.getpid()}"
-        if not self._run(_ACQUIRE, key=key.hex, holder=token, who=who, expiry=self._expiry):
+        if not self._run(_ACQUIRE, key=name, holder=token, who=who, expiry=self._expiry):
             return None
-        lease = Lease(key, token, self)
+        lease = Lease(name, token, self)
         with self._changed:
             self._held[token] = lease
             if not self._beating:
@@ -104,21 +114,21 @@ class Leases:
                 threading.Thread(target=self._beat, name="leases", daemon=True).start()
         return lease
 
-    def holder(self, key: Key) -> Holder | None:
-        """Who holds the lease of `key`, if anyone does."""
-        return next((_holder(row) for row in self._run(_HOLDER, key=key.hex)), None)
+    def holder(self, name: str) -> Holder | None:
+        """Who holds the lease of `name`, if anyone does."""
+        return next((Holder(*row) for row in self._run(_HOLDER, key=name)), None)
 
     def live(self) -> list[Holder]:
         """Who holds which leases, the oldest first."""
-        return [_holder(row) for row in self._run(_LIVE)]
+        return [Holder(*row) for row in self._run(_LIVE)]
 
-    def _release(self, key: Key, token: str) -> None:
+    def _release(self, name: str, token: str) -> None:
         with self._changed:
             held = self._held.pop(token, None)
             self._changed.notify_all()
         if held:
             with contextlib.suppress(StoreError, Unreachable):  # it expires by itself
-                self._run(_RELEASE, key=key.hex, holder=token)
+                self._run(_RELEASE, key=name, holder=token)
 
     def _beat(self) -> None:
         """Renew all that is held, until nothing is."""
@@ -142,7 +152,3 @@ class Leases:
         with self._opening:
             self._database = self._database or open_database(self._url)
         return self._database.run(sql, parameters)
-
-
-def _holder(row: Any) -> Holder:
-    return Holder(Key(row[0]), row[1], row[2])

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from .digest import Json, key_inputs, key_of, key_of_inputs
+from .digest import Json, key_inputs, key_of_inputs
 from .registry import Mount
 from .request import Refused
 from .store import Trace
@@ -87,11 +87,13 @@ class Origins:
         """What `find` or `send` gives for a blob of a repository; others who send it there are waited for."""
         if self._leases is None:
             return send()
+        from .leases import lease_name
         from .single_flight import rather_once
 
         repository, digest = place
         inputs = {"registry": self._registry, "repository": repository, "digest": str(digest)}
-        return rather_once(key_of(PUSH, inputs), self._leases, find, send, waiting)
+        name = lease_name(key_inputs(PUSH, inputs))
+        return rather_once(name, self._leases, find, send, waiting)
 
     def _recall(self, inputs: Mapping[str, Json]) -> Mapping[str, Json] | None:
         found = self._store.look(key_of_inputs(inputs), inputs)

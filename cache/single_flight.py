@@ -1,11 +1,11 @@
-"""One maker at a time per key, over all processes that share the leases; the others wait for its result.
+"""One maker at a time per name, over all processes that share the leases; the others wait for its result.
 
 Knows no stores: `find` looks the result up (None if it is not there), `make` makes it and stores it where
 `find` looks. Both may run twice in a bad hour, as a lease saves work and proves nothing (see `leases`).
 `waiting` is called again and again while another holds the lease, and may raise to end the wait.
 
-    layers = [try_once(key, leases, find, make) for ...]     # the free ones first
-    layer = once(key, leases, find, make, Told(print))       # then those that were BUSY
+    layers = [try_once(name, leases, find, make) for ...]     # the free ones first
+    layer = once(name, leases, find, make, Told(print))       # then those that were BUSY
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from ..errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .digest import Key
     from .leases import Holder, Leases
 
 T = TypeVar("T")
@@ -54,9 +53,9 @@ class Told:
             self._report(f"{holder.who} {self._doing} since {since}: waiting for it")
 
 
-def try_once(key: Key, leases: Leases, find: Callable[[], T | None], make: Callable[[], T]) -> T | Busy:
-    """What was found or made under the lease of `key`, or BUSY at once if another holds it."""
-    lease = leases.acquire(key)
+def try_once(name: str, leases: Leases, find: Callable[[], T | None], make: Callable[[], T]) -> T | Busy:
+    """What was found or made under the lease of `name`, or BUSY at once if another holds it."""
+    lease = leases.acquire(name)
     if lease is None:
         return BUSY
     with lease:
@@ -64,7 +63,7 @@ def try_once(key: Key, leases: Leases, find: Callable[[], T | None], make: Calla
 
 
 def once(
-    key: Key,
+    name: str,
     leases: Leases,
     find: Callable[[], T | None],
     make: Callable[[], T],
@@ -74,15 +73,15 @@ def once(
 
     Raises what `find`, `make`, `waiting` and the leases raise.
     """
-    while isinstance(made := try_once(key, leases, find, make), Busy):
-        _wait(key, leases, waiting)
+    while isinstance(made := try_once(name, leases, find, make), Busy):
+        _wait(name, leases, waiting)
         if (found := find()) is not None:  # without the lease, so that all who waited go on at once
             return found
     return made
 
 
 def rather_once(
-    key: Key,
+    name: str,
     leases: Leases,
     find: Callable[[], T | None],
     make: Callable[[], T],
@@ -95,13 +94,13 @@ def rather_once(
     """
     for _ in range(_HOLDERS):
         try:
-            lease = leases.acquire(key)
+            lease = leases.acquire(name)
         except StoreError:
             break
         if lease:
             with lease:
                 return _found_or_made(find, make)
-        _wait(key, leases, waiting)
+        _wait(name, leases, waiting)
         if (found := find()) is not None:
             return found
     return _found_or_made(find, make)
@@ -112,14 +111,14 @@ def _found_or_made(find: Callable[[], T | None], make: Callable[[], T]) -> T:
     return make() if found is None else found
 
 
-def _wait(key: Key, leases: Leases, waiting: Callable[[Holder], None]) -> None:
-    """Until whoever holds the lease of `key` does no more."""
+def _wait(name: str, leases: Leases, waiting: Callable[[Holder], None]) -> None:
+    """Until whoever holds the lease of `name` does no more."""
     import random  # 2 ms, and those who find or make never wait
 
     pause = _SHORTEST
-    met = holder = leases.holder(key)
+    met = holder = leases.holder(name)
     while holder and holder == met:
         waiting(holder)
         time.sleep(pause * random.uniform(0.5, 1.0))  # those who wait must not ask in step
         pause = min(2 * pause, _LONGEST)
-        holder = leases.holder(key)
+        holder = leases.holder(name)

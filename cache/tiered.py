@@ -146,14 +146,15 @@ class Tiers:
         from .single_flight import Told, once  # not on a hit
 
         self.local.check_writable()
-        return once(wanted.key, self._leases, again, partial(self._make, wanted), Told(self._ways.report))
+        told = Told(self._ways.report)
+        return once(str(wanted.key), self._leases, again, partial(self._make, wanted), told)
 
     def obtain_now(self, wanted: Wanted) -> Found | Busy:
         """The same for what was looked for already; BUSY at once while another makes it."""
         from .single_flight import try_once
 
         again = partial(self.find, wanted.key, wanted.inputs, wanted.accept)
-        return try_once(wanted.key, self._leases, again, partial(self._make, wanted))
+        return try_once(str(wanted.key), self._leases, again, partial(self._make, wanted))
 
     def _make(self, wanted: Wanted) -> Found:
         start = time.monotonic()

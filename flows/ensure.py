@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..builders.pin import pin_base
 from ..builders.recall import environment_inputs, recall, remember
-from ..cache.digest import key_of, key_of_inputs
+from ..cache.digest import key_inputs, key_of_inputs
 from ..cache.store import BlobNotFound, Trace
 from ..config.canonical import definition_inputs
 from ..errors import IntegrityError, PrebakeError, RegistryError
@@ -106,13 +106,15 @@ class _Wish:
 
         Before what is imported for a build: a hundred who wait would leave no core to the one that builds.
         """
+        from ..cache.leases import lease_name
         from ..cache.single_flight import Told, rather_once
 
         if self.world.policy.looks_each_time:
             return self._made()
-        key = key_of(FLIGHT, {"environment": str(key_of_inputs(self.asked)), "to": self.to.text})
+        flight = {"environment": str(key_of_inputs(self.asked)), "to": self.to.text}
+        name = lease_name(key_inputs(FLIGHT, flight))
         told = Told(self.progress.step, "builds the same environment")
-        return rather_once(key, self.workspace.local_leases, self._found_since, self._made, told)
+        return rather_once(name, self.workspace.local_leases, self._found_since, self._made, told)
 
     def _found_since(self) -> Done | None:
         """What another has left in the local store; tiers were asked already."""

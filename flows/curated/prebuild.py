@@ -26,7 +26,7 @@ from .prepare import asking, prepare
 from .publish import publish
 from .results import BUSY, FAILED, PUBLISHED, UNCHANGED, Outcome, Prebuilt
 from .shelf import shelf_of
-from .state import lease_key, record_failure, record_good
+from .state import record_failure, record_good, shelf_lease
 from .trial import trial
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _start(desk: _Desk, curated: Curated) -> _Started:
 
 def _settle(desk: _Desk, made: Layers, started: _Started) -> Outcome:
     """Publish one environment, unless another prebuild is at it; tell and record what became of it."""
-    lease = desk.workspace.leases.acquire(lease_key(started.shelf))
+    lease = desk.workspace.leases.acquire(shelf_lease(started.shelf))
     if lease is None:
         return Outcome(started.name, BUSY)
     with lease:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ...cache.digest import Json, key_inputs, key_of_inputs
+from ...cache.leases import lease_name
 from ...cache.store import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...cache.digest import Key
     from ..wiring import Workspace
     from .shelf import Shelf
 
@@ -40,9 +40,9 @@ def read_state(shelf: Shelf, workspace: Workspace) -> State:
     return State(**cast("dict[str, Any]", found.outputs)) if isinstance(found, Trace) else State()
 
 
-def lease_key(shelf: Shelf) -> Key:
-    """What a prebuild holds while it publishes there."""
-    return key_of_inputs(_inputs(shelf))
+def shelf_lease(shelf: Shelf) -> str:
+    """The name of the lease that a prebuild holds while it publishes there."""
+    return lease_name(_inputs(shelf))
 
 
 def record_good(shelf: Shelf, workspace: Workspace, version: str, digest: str) -> None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 
-from ...cache.digest import Key, key_of
+from ...cache.digest import key_inputs
+from ...cache.leases import lease_name
 from .api import PATIENT, Api, connect
 from .log import send_all
 from .pieces import Pieces
@@ -61,7 +62,7 @@ def begin(submission: Submission, workspace: Workspace) -> Iterator[Attempt]:
     context, logger = FlowRunContext.get(), get_run_logger()
     run = context.flow_run if context else None
     assert run and run.created
-    lease = workspace.leases.acquire(lease_key(str(run.id)))
+    lease = workspace.leases.acquire(run_lease(str(run.id)))
     if lease is None:
         logger.warning("another process runs this already")
         leave()
@@ -72,9 +73,9 @@ def begin(submission: Submission, workspace: Workspace) -> Iterator[Attempt]:
         yield Attempt(str(run.id), submission, lease, api, logger, queued.total_seconds(), spent)
 
 
-def lease_key(run: str) -> Key:
-    """Under which a run's lease is held."""
-    return key_of("run/1", {"id": run})
+def run_lease(run: str) -> str:
+    """The name of a run's lease."""
+    return lease_name(key_inputs("run/1", {"id": run}))
 
 
 def leave() -> NoReturn:

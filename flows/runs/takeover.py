@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ...errors import PrebakeError
-from .attempt import lease_key
+from .attempt import run_lease
 from .client import TAG
 from .outcome import keep_record, set_state
 from .record import Analysis, RunRecord
@@ -79,7 +79,7 @@ def _silent(run: dict[str, Any], expiry: float) -> bool:
 
 def _put_back(run: dict[str, Any], api: Api, leases: Leases) -> bool:
     """Whether the run had no process; it is looked at again under the lease, which others may have held."""
-    lease = leases.acquire(lease_key(run["id"]))
+    lease = leases.acquire(run_lease(run["id"]))
     if lease is None:
         return False
     with lease:

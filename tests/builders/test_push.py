@@ -12,8 +12,8 @@ from typing import IO
 import pytest
 
 from prebake.builders.push import Image, Outcome, Progress, Uploader, push
-from prebake.cache.digest import DiffId, Digest, key_of
-from prebake.cache.leases import Leases
+from prebake.cache.digest import DiffId, Digest, key_inputs
+from prebake.cache.leases import Leases, lease_name
 from prebake.cache.memory import MemoryStore
 from prebake.cache.oci import CONFIG, INDEX, LAYER_GZIP, Descriptor, Layer, Manifest, to_bytes
 from prebake.cache.origins import PUSH, Origins
@@ -291,7 +291,7 @@ def test_leaving_early_stops_waiting_for_who_sends_the_same(host: str, name: str
     origins = Origins(MemoryStore(), host, leases=leases)
     blob, to = blob_of(b"sent by another"), Reference(host, name, "v1")
     inputs = {"registry": host, "repository": name, "digest": str(blob.digest)}
-    with leases.acquire(key_of(PUSH, inputs)) or pytest.fail("somebody has the lease"):
+    with leases.acquire(lease_name(key_inputs(PUSH, inputs))) or pytest.fail("somebody has the lease"):
         with pytest.raises(ZeroDivisionError), Uploader(new_transport(), to, origins=origins) as uploader:
             future = uploader.start(blob, lambda _: io.BytesIO())
             raise ZeroDivisionError("the build failed")

@@ -18,24 +18,23 @@ from typing import TypeVar
 import pytest
 import sqlalchemy
 
-from prebake.cache.digest import Key, key_of
+from prebake.cache.digest import key_of
 from prebake.cache.leases import Lease, Leases
 from prebake.errors import SettingsError, StoreError, Unreachable
 from world.leasing import at_once
 from world.postgres import PASSWORD, postgres
 
 T = TypeVar("T")
-KEY = key_of("pip/1", {"a": 1})
-OTHER = key_of("pip/1", {"a": 2})
+NAME = str(key_of("pip/1", {"a": 1}))
+OTHER = str(key_of("pip/1", {"a": 2}))
 DEADLINE = 60.0
 EXPIRY = 1.5
 
-# Holds KEY until it is killed, and tells when it lost it.
+# Holds NAME until it is killed, and tells when it lost it.
 HOLD = f"""
 import sys, time
-from prebake.cache.digest import Key
 from prebake.cache.leases import Leases
-lease = Leases(sys.argv[1], {EXPIRY}).acquire(Key("{KEY}"))
+lease = Leases(sys.argv[1], {EXPIRY}).acquire("{NAME}")
 print("held" if lease else "refused", flush=True)
 while not lease.lost:
     time.sleep(0.01)
@@ -67,8 +66,8 @@ def execute(url: str, statement: str) -> None:
     engine.dispose()
 
 
-def taken(leases: Leases, key: Key = KEY) -> Lease:
-    lease = leases.acquire(key)
+def taken(leases: Leases, name: str = NAME) -> Lease:
+    lease = leases.acquire(name)
     assert lease, "it should have been free"
     return lease
 
@@ -84,7 +83,7 @@ def until(ask: Callable[[], T | None]) -> T:
 
 @contextmanager
 def holding(url: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds KEY."""
+    """A process that holds NAME."""
     with subprocess.Popen([sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -99,7 +98,7 @@ def test_one_of_many_threads_gets_it(url: str) -> None:
 
     def compete(_: int) -> Lease | None:
         barrier.wait(DEADLINE)
-        return leases.acquire(KEY)
+        return leases.acquire(NAME)
 
     with ThreadPoolExecutor(30) as pool:
         got = [lease for lease in pool.map(compete, range(30)) if lease]
@@ -110,9 +109,9 @@ def test_one_of_many_threads_gets_it(url: str) -> None:
 def test_processes_never_hold_it_together(url: str, tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("0")
     lines = """
-leases, key = Leases(url), key_of("x", {})
+leases = Leases(url)
 for _ in range(5):
-    while (lease := leases.acquire(key)) is None:
+    while (lease := leases.acquire('counter')) is None:
         time.sleep(0.002)
     with lease:
         os.close(os.open(folder / "inside", os.O_CREAT | os.O_EXCL))
@@ -125,21 +124,21 @@ for _ in range(5):
 
 
 def test_fifty_processes_start_with_no_table(url: str, tmp_path: Path) -> None:
-    lines = "with Leases(url).acquire(key_of('x', {'n': number})): (folder / str(number)).touch()"
+    lines = "with Leases(url).acquire(str(number)): (folder / str(number)).touch()"
     at_once(50, lines, url, tmp_path)
     assert sum((tmp_path / str(number)).exists() for number in range(50)) == 50
     assert Leases(url).live() == []
 
 
-def test_released_is_free_and_other_keys_always_were(url: str) -> None:
+def test_released_is_free_and_other_names_always_were(url: str) -> None:
     ours, theirs = Leases(url), Leases(url)
     with taken(ours) as lease:
-        assert ours.acquire(KEY) is None
-        assert theirs.acquire(KEY) is None
+        assert ours.acquire(NAME) is None
+        assert theirs.acquire(NAME) is None
         taken(theirs, OTHER).release()
     again = taken(theirs)
     lease.release()
-    assert ours.acquire(KEY) is None, "a second release must not free what another took"
+    assert ours.acquire(NAME) is None, "a second release must not free what another took"
     again.release()
 
 
@@ -147,32 +146,32 @@ def test_a_loser_that_has_not_noticed_frees_nothing(url: str) -> None:
     with taken(Leases(url)):
         execute(url, "UPDATE prebake_leases SET expires = 0")
         successor = taken(Leases(url))
-    assert Leases(url).holder(KEY)
+    assert Leases(url).holder(NAME)
     successor.release()
 
 
 def test_who_holds_what_since_when(url: str) -> None:
     leases = Leases(url)
-    assert leases.holder(KEY) is None
-    with taken(leases, OTHER), taken(leases, KEY):
-        holder = leases.holder(KEY)
+    assert leases.holder(NAME) is None
+    with taken(leases, OTHER), taken(leases, NAME):
+        holder = leases.holder(NAME)
         assert holder
-        assert holder.key == KEY
+        assert holder.name == NAME
         assert f"process {os.getpid()}" in holder.who
         assert abs(holder.acquired - time.time()) < DEADLINE
-        assert [live.key for live in leases.live()] == [OTHER, KEY]
+        assert [live.name for live in leases.live()] == [OTHER, NAME]
     assert leases.live() == []
 
 
 def test_a_killed_holder_is_succeeded(url: str) -> None:
     leases = Leases(url, EXPIRY)
     with holding(url) as process:
-        holder = leases.holder(KEY)
+        holder = leases.holder(NAME)
         assert holder
         assert f"process {process.pid}" in holder.who
-        assert leases.acquire(KEY) is None
+        assert leases.acquire(NAME) is None
         process.kill()
-        until(lambda: leases.acquire(KEY)).release()
+        until(lambda: leases.acquire(NAME)).release()
 
 
 def test_a_lease_outlives_many_expiries_while_its_holder_lives(url: str) -> None:
@@ -181,7 +180,7 @@ def test_a_lease_outlives_many_expiries_while_its_holder_lives(url: str) -> None
         end = time.monotonic() + 4 * 0.6
         while time.monotonic() < end:
             assert len(leases.live()) == 2
-            assert leases.acquire(KEY) is None
+            assert leases.acquire(NAME) is None
         assert not lease.lost
 
 
@@ -189,10 +188,10 @@ def test_a_stopped_holder_notices_that_it_lost(url: str) -> None:
     leases = Leases(url, EXPIRY)
     with holding(url) as process:
         process.send_signal(signal.SIGSTOP)
-        lease = until(lambda: leases.acquire(KEY))
+        lease = until(lambda: leases.acquire(NAME))
         process.send_signal(signal.SIGCONT)
         assert process.communicate(timeout=DEADLINE)[0] == "lost\n"
-        holder = leases.holder(KEY)
+        holder = leases.holder(NAME)
         assert holder
         assert f"process {os.getpid()}" in holder.who, "the loser released what was not its own"
         lease.release()
@@ -263,8 +262,7 @@ def test_one_machine_needs_no_sqlalchemy(tmp_path: Path) -> None:
     code = f"""
 import sys
 from prebake.cache.leases import Leases
-from prebake.cache.digest import key_of
-Leases("sqlite:///{tmp_path}/leases.db").acquire(key_of("x", {{}})).release()
+Leases("sqlite:///{tmp_path}/leases.db").acquire("x").release()
 assert "sqlalchemy" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -283,7 +281,7 @@ assert "sqlalchemy" not in sys.modules
 )
 def test_a_url_that_makes_no_sense_is_refused_unseen(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        Leases(url).acquire(KEY)
+        Leases(url).acquire(NAME)
     assert "s3" not in str(caught.value)
 
 
@@ -292,7 +290,7 @@ def test_a_silent_server_is_named_without_its_password(server: str) -> None:
     refused = server.replace(PASSWORD, "s3cret-that-is-wrong")
     for url in (closed, refused):
         with pytest.raises(Unreachable) as caught:
-            Leases(url).acquire(KEY)
+            Leases(url).acquire(NAME)
         assert "s3cret" not in str(caught.value)
         assert "@127.0.0.1:" in caught.value.facts["database"]
         assert caught.value.hint
@@ -302,7 +300,7 @@ def test_a_refused_statement_is_told(server: str) -> None:
     execute(server, "DROP TABLE IF EXISTS prebake_leases")
     execute(server, "CREATE TABLE prebake_leases (key text)")
     with pytest.raises(StoreError, match="prebake_leases"):
-        Leases(server).acquire(KEY)
+        Leases(server).acquire(NAME)
     execute(server, "DROP TABLE prebake_leases")
 
 
@@ -310,19 +308,18 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database\n" * 1000)
     for name, hint in (("absent/leases.db", "folder"), ("text", "delete it")):
         with pytest.raises(StoreError, match=hint) as caught:
-            Leases(f"sqlite:///{tmp_path}/{name}").acquire(KEY)
+            Leases(f"sqlite:///{tmp_path}/{name}").acquire(NAME)
         assert caught.value.facts["file"] == f"{tmp_path}/{name}"
 
 
 def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
     code = f"""
 import resource
-from prebake.cache.digest import key_of
 from prebake.cache.leases import Leases
 leases = Leases("sqlite:///{tmp_path}/leases.db")
-leases.acquire(key_of("x", {{}})).release()
+leases.acquire("x").release()
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-leases.acquire(key_of("x", {{}}))
+leases.acquire("x")
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert "StoreError: error: the lease database cannot be used" in done.stderr

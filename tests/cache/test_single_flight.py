@@ -1,4 +1,4 @@
-"""One maker per key among threads and processes; whoever fails or dies is succeeded."""
+"""One maker per name among threads and processes; whoever fails or dies is succeeded."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from prebake.cache.digest import Key, key_of
+from prebake.cache.digest import key_of
 from prebake.cache.leases import Holder, Leases
 from prebake.cache.single_flight import BUSY, Told, once, rather_once, try_once
 from world.leasing import at_once
 from world.postgres import postgres
 
-KEY = key_of("pip/1", {"a": 1})
+NAME = str(key_of("pip/1", {"a": 1}))
 DEADLINE = 60.0
 
 
@@ -50,8 +50,8 @@ class Watched(Leases):
         super().__init__(url)
         self.looks = threading.Semaphore(0)
 
-    def holder(self, key: Key) -> Holder | None:
-        found = super().holder(key)
+    def holder(self, name: str) -> Holder | None:
+        found = super().holder(name)
         self.looks.release()
         return found
 
@@ -86,7 +86,7 @@ def leases(tmp_path: Path) -> Leases:
     return Leases(f"sqlite:///{tmp_path}/leases.db")
 
 
-def test_many_processes_make_each_key_once(url: str, tmp_path: Path) -> None:
+def test_many_processes_make_each_name_once(url: str, tmp_path: Path) -> None:
     lines = """
 leases, names = Leases(url), ["a", "b", "c", "d", "e"]
 random.shuffle(names)
@@ -99,7 +99,7 @@ for name in names:
         (folder / f"{name}.{number}").write_text(f"the {name}")
         (folder / f"{name}.{number}").rename(folder / name)
         return f"the {name}"
-    assert once(key_of("x", {"name": name}), leases, find, make, print) == f"the {name}"
+    assert once(name, leases, find, make, print) == f"the {name}"
 """
     at_once(20, lines, url, tmp_path)
     assert sorted((tmp_path / "made").read_text()) == ["a", "b", "c", "d", "e"]
@@ -108,15 +108,15 @@ for name in names:
 
 def test_what_another_made_meanwhile_is_not_made_again(leases: Leases) -> None:
     shelf = Shelf("")
-    assert once(KEY, leases, shelf.find, shelf.make, unexpected) == ""
-    assert try_once(KEY, leases, shelf.find, shelf.make) == ""
+    assert once(NAME, leases, shelf.find, shelf.make, unexpected) == ""
+    assert try_once(NAME, leases, shelf.find, shelf.make) == ""
     assert shelf.made == 0
 
 
 def test_the_lease_is_given_back_whatever_happens(leases: Leases) -> None:
     for attempt in (
-        lambda: once(KEY, leases, Shelf().find, fail, unexpected),
-        lambda: try_once(KEY, leases, fail, Shelf().make),
+        lambda: once(NAME, leases, Shelf().find, fail, unexpected),
+        lambda: try_once(NAME, leases, fail, Shelf().make),
     ):
         with pytest.raises(Failed):
             attempt()
@@ -125,11 +125,11 @@ def test_the_lease_is_given_back_whatever_happens(leases: Leases) -> None:
 
 def test_busy_is_said_at_once_and_nothing_is_made(leases: Leases) -> None:
     shelf = Shelf()
-    lease = leases.acquire(KEY)
+    lease = leases.acquire(NAME)
     assert lease
-    assert try_once(KEY, leases, shelf.find, shelf.make) is BUSY
+    assert try_once(NAME, leases, shelf.find, shelf.make) is BUSY
     lease.release()
-    assert try_once(KEY, leases, shelf.find, shelf.make) == "made 1"
+    assert try_once(NAME, leases, shelf.find, shelf.make) == "made 1"
 
 
 def test_who_waits_is_told_once_and_takes_over_from_one_that_fails(url: str) -> None:
@@ -149,9 +149,9 @@ def test_who_waits_is_told_once_and_takes_over_from_one_that_fails(url: str) -> 
         waits.set()
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(once, KEY, leases, shelf.find, fail_late, unexpected)
+        first = pool.submit(once, NAME, leases, shelf.find, fail_late, unexpected)
         assert making.wait(DEADLINE)
-        second = pool.submit(once, KEY, others, shelf.find, shelf.make, Told(waiting))
+        second = pool.submit(once, NAME, others, shelf.find, shelf.make, Told(waiting))
         assert second.result(DEADLINE) == "made 1"
         assert isinstance(first.exception(DEADLINE), Failed)
     assert len(told) == 1
@@ -167,10 +167,10 @@ def test_who_waited_finds_without_the_lease(leases: Leases, tmp_path: Path) -> N
         held.append(len(leases.live()))
         return shelf.find()
 
-    lease = leases.acquire(KEY)
+    lease = leases.acquire(NAME)
     assert lease
     with ThreadPoolExecutor(1) as pool:
-        waiter = pool.submit(once, KEY, others, find, fail, print)
+        waiter = pool.submit(once, NAME, others, find, fail, print)
         assert others.looks.acquire(timeout=DEADLINE)
         shelf.value = "made elsewhere"
         lease.release()
@@ -180,37 +180,36 @@ def test_who_waited_finds_without_the_lease(leases: Leases, tmp_path: Path) -> N
 
 def test_nobody_waits_for_a_third_holder(leases: Leases) -> None:
     """So that many who wait for what fails do not fail one after the other."""
-    shelf, held = Shelf(), [leases.acquire(KEY)]
+    shelf, held = Shelf(), [leases.acquire(NAME)]
 
     def next_holder(_: Holder) -> None:
         lease = held.pop()
         assert lease
         lease.release()
-        held.append(leases.acquire(KEY))
+        held.append(leases.acquire(NAME))
 
-    assert rather_once(KEY, leases, shelf.find, shelf.make, next_holder) == "made 1"
-    assert leases.holder(KEY)
+    assert rather_once(NAME, leases, shelf.find, shelf.make, next_holder) == "made 1"
+    assert leases.holder(NAME)
 
 
 def test_a_wait_can_be_ended(leases: Leases) -> None:
     def enough(_: Holder) -> None:
         raise Failed
 
-    lease = leases.acquire(KEY)
+    lease = leases.acquire(NAME)
     with pytest.raises(Failed):
-        rather_once(KEY, leases, Shelf().find, Shelf().make, enough)
+        rather_once(NAME, leases, Shelf().find, Shelf().make, enough)
     assert lease
 
 
 def test_leases_that_cannot_be_used_are_done_without(tmp_path: Path) -> None:
     nowhere = Leases(f"sqlite:///{tmp_path}/nowhere/leases.db")
-    assert rather_once(KEY, nowhere, Shelf().find, Shelf().make, unexpected) == "made 1"
+    assert rather_once(NAME, nowhere, Shelf().find, Shelf().make, unexpected) == "made 1"
 
 
 def test_who_waits_takes_over_from_a_dead_maker(url: str) -> None:
     code = f"""
 import sys, threading
-from prebake.cache.digest import Key
 from prebake.cache.leases import Holder, Leases
 from prebake.cache.single_flight import once
 
@@ -218,7 +217,7 @@ def make():
     print("making", flush=True)
     threading.Event().wait()
 
-once(Key("{KEY}"), Leases(sys.argv[1], 1.5), lambda: None, make, print)
+once("{NAME}", Leases(sys.argv[1], 1.5), lambda: None, make, print)
 """
     shelf = Shelf()
     with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as maker:
@@ -227,4 +226,4 @@ once(Key("{KEY}"), Leases(sys.argv[1], 1.5), lambda: None, make, print)
             assert maker.stdout.readline() == "making\n"
         finally:
             maker.kill()
-    assert once(KEY, Leases(url), shelf.find, shelf.make, print) == "made 1"
+    assert once(NAME, Leases(url), shelf.find, shelf.make, print) == "made 1"

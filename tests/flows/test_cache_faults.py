@@ -277,7 +277,7 @@ class Weak:
         return f"{xxhash.xxh3_64_intdigest(data) % self.keys:032x}"
 
 
-@pytest.mark.parametrize("weak", [Weak(b"", 16), Weak(b'"recipe":"conda/1"', 1)])
+@pytest.mark.parametrize("weak", [Weak(b"", 1), Weak(b"", 16), Weak(b'"recipe":"conda/1"', 1)])
 def test_colliding_keys_make_no_wrong_image(
     tiny: SampleWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weak: Weak
 ) -> None:

@@ -17,7 +17,6 @@ import pytest
 import prebake
 from building import Job
 from conftest import SampleWorld
-from prebake.cache.digest import Key
 from prebake.cache.leases import Leases
 from prebake.flows.wiring import Workspace
 from tiny import PARTS, SETTINGS, Heard, build, outcomes, tiny_file, tiny_machine
@@ -26,10 +25,9 @@ from world.postgres import postgres
 DEADLINE = 60.0
 _HOLDER = """
 import sys, threading
-from prebake.cache.digest import Key
 from prebake.cache.leases import Leases
 leases = Leases(sys.argv[1], expiry=3)
-held = [leases.acquire(Key(key)) for key in sys.argv[2:]]
+held = [leases.acquire(name) for name in sys.argv[2:]]
 print(all(held), flush=True)
 threading.Event().wait()
 """
@@ -37,13 +35,13 @@ threading.Event().wait()
 
 @dataclass(frozen=True)
 class Shop:
-    """An environment, its keys and its digest when nobody disturbs, and settings that machines share."""
+    """An environment, the leases of its layers, its digest if nobody disturbs, and what machines share."""
 
     tiny: SampleWorld
     folder: Path
     file: Path
     digest: str
-    keys: tuple[Key, ...]
+    names: tuple[str, ...]
     leases: Leases
     shared: dict[str, str]
 
@@ -57,7 +55,7 @@ class Shop:
     def held_by(self, process: subprocess.Popen[str]) -> bool:
         """Whether the process holds the lease of a layer."""
         of = f"process {process.pid}"
-        return any(holder.key in self.keys and holder.who.endswith(of) for holder in self.leases.live())
+        return any(holder.name in self.names and holder.who.endswith(of) for holder in self.leases.live())
 
 
 @pytest.fixture
@@ -66,10 +64,10 @@ def shop(tiny: SampleWorld, tmp_path: Path) -> Iterator[Shop]:
     alone = prebake.ensure(
         prebake.load(file, image=tiny.base), workspace=tiny_machine(tiny, tmp_path / "alone")
     )
-    keys = tuple(layer.planned.key for layer in alone.image.layers)
+    names = tuple(str(layer.planned.key) for layer in alone.image.layers)
     with postgres() as url:
         shared = {"PREBAKE_WORKSPACE": f"{tiny.registry}/{tmp_path.name}/cache", "PREBAKE_LEASES": url}
-        yield Shop(tiny, tmp_path, file, str(alone.image.digest), keys, Leases(url), shared)
+        yield Shop(tiny, tmp_path, file, str(alone.image.digest), names, Leases(url), shared)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -80,7 +78,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_a_dead_holder_of_all_leases_is_succeeded(shop: Shop) -> None:
-    held = [sys.executable, "-c", _HOLDER, shop.shared["PREBAKE_LEASES"], *map(str, shop.keys)]
+    held = [sys.executable, "-c", _HOLDER, shop.shared["PREBAKE_LEASES"], *shop.names]
     holder = subprocess.Popen(held, stdout=subprocess.PIPE, text=True)
     heard = Heard()
     try:

@@ -10,7 +10,6 @@ _DRIVER = """
 import os, random, sys, time, traceback
 import psycopg, sqlalchemy.dialects.postgresql, sqlalchemy.dialects.sqlite
 from pathlib import Path
-from prebake.cache.digest import Key, key_of
 from prebake.cache.leases import Leases
 from prebake.cache.single_flight import once
 

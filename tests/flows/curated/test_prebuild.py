@@ -18,7 +18,7 @@ from prebake.flows.curated.definitions import find
 from prebake.flows.curated.prebuild import prebuild
 from prebake.flows.curated.results import Prebuilt
 from prebake.flows.curated.shelf import shelf_of
-from prebake.flows.curated.state import lease_key, read_state
+from prebake.flows.curated.state import read_state, shelf_lease
 from prebake.flows.curated.status import status
 from prebake.flows.progress import Silent
 
@@ -182,7 +182,7 @@ def test_a_place_has_to_be_named(desk: Desk) -> None:
 def test_an_environment_that_another_prebuild_publishes_is_left_to_it(desk: Desk) -> None:
     desk.define("alpha")
     workspace = desk.workspace
-    lease = workspace.leases.acquire(lease_key(shelf_of("alpha", workspace)))
+    lease = workspace.leases.acquire(shelf_lease(shelf_of("alpha", workspace)))
     assert lease
     with lease:
         (busy,) = desk.prebuild().outcomes

@@ -10,7 +10,7 @@ import pytest
 from conftest import SampleWorld
 from prebake.cache.reference import Reference
 from prebake.flows.runs import client, states
-from prebake.flows.runs.attempt import lease_key
+from prebake.flows.runs.attempt import run_lease
 from world.faults import Fault
 from world.prefect import worker
 
@@ -59,7 +59,7 @@ def test_the_log_is_live_and_cancel_ends_the_process(works: Site) -> None:
     ended = client.cancel(works.api, run)
     assert ended.state == states.CANCELED
     assert works.end(run)[1].state == states.CANCELED
-    until(lambda: works.workspace.leases.holder(lease_key(run.id)), lambda holder: holder is None)
+    until(lambda: works.workspace.leases.holder(run_lease(run.id)), lambda holder: holder is None)
 
 
 def test_a_users_error_is_not_tried_again(works: Site, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from prebake.errors import SettingsError
 from prebake.flows.runs import client, states
-from prebake.flows.runs.attempt import lease_key
+from prebake.flows.runs.attempt import run_lease
 from prebake.flows.runs.client import Run
 from prebake.flows.runs.takeover import forget, take_up
 from remote import deploy
@@ -82,7 +82,7 @@ def test_a_run_that_kills_its_processes_ends_as_an_error(site: Site, submitted: 
 
 def test_a_run_whose_process_lives_is_left_alone(site: Site, submitted: Run) -> None:
     put(site, submitted, "RUNNING")
-    lease = site.workspace.leases.acquire(lease_key(submitted.id))
+    lease = site.workspace.leases.acquire(run_lease(submitted.id))
     assert lease
     with lease:
         assert take_up(site.api, site.workspace.leases, AT_ONCE) == []
