@@ -109,7 +109,7 @@ def _cases(
         assembled.node.fetch_base(place.base)
         command = ["python3", "-c", f"import {workload.imports}"]
         yield "pull and import", partial(assembled.node.start, place.team, *command)
-        assembled.node.forget()
+        assembled.node.remove(place.team)
     for case, change in workload.changes.items():
         yield case, partial(contender.build, change(wanted), place.team)
     yield "second team", partial(contender.build, wanted, f"{place.host}/other/image:latest")

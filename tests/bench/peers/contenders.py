@@ -104,6 +104,10 @@ class Engine:
         """Pull an image and run a command in it."""
         self._docker("run", "--rm", "--network=host", "--pull=always", "-q", reference, *command)
 
+    def remove(self, reference: str) -> None:
+        """Drop an image; layers that others have too stay, so a base need not be fetched again."""
+        self._docker("image", "rm", reference)
+
     def _docker(self, *arguments: str) -> str:
         return self._order(*arguments).run()
 
